@@ -1,0 +1,60 @@
+# `make help` lists the targets. Every target sets .venv up first and keeps it until pyproject.toml changes.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
+# pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
+PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
+
+.PHONY: help setup demo test lint gallery gallery-check bench fuzz docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## make .venv with everything that the other targets need
+	@:
+
+$(STAMP):
+	@echo "setting up .venv (once per change of pyproject.toml)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "attngen needs Python 3.11 or newer: make setup PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(PINNED)
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	else $(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'; fi
+	@rm -f .venv/.stamp-*
+	@touch $@
+
+demo: setup ## three real models: explain, emit, check in the interpreter, draw (build/demo/)
+	@$(BIN)/python examples/demo.py
+
+test: lint gallery-check ## everything CI runs
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests
+
+lint: setup ## ruff and mypy --strict
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet attngen tests examples
+	@$(BIN)/mypy --no-error-summary
+
+gallery: setup ## write generated/ anew
+	@$(BIN)/attngen generate --all
+
+gallery-check: setup
+	@$(BIN)/attngen generate --all --check
+
+bench: setup ## time of each stage from spec to source
+	@$(BIN)/python -m tests.bench
+
+fuzz: setup ## random specs, shapes and layouts against the oracle (FUZZ_EXAMPLES=2000)
+	@ATTNGEN_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests/fuzz
+
+docs: setup ## re-make the generated pages of docs/
+	@$(BIN)/python docs/make_errors.py
+
+clean: ## remove .venv and everything that was built
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+"""``attngen explain``: what a variant costs at a length, and why it is cut as it is."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from attngen.cli.options import AsJson, DtypeName, PlanText, SpecPath, TargetName, Values
+
+
+class Stage(str, Enum):
+    """A value of the pipeline that can be printed."""
+
+    graph = "graph"
+    schedule = "schedule"
+    plan = "plan"
+    source = "source"
+
+
+def explain(
+    spec: SpecPath,
+    target: TargetName = "h100",
+    seqlen: Annotated[int, typer.Option("--seqlen", "-n", min=1, help="Queries and keys.")] = 8192,
+    stage: Annotated[Stage | None, typer.Option("--stage", help="Print one stage of the pipeline instead.")] = None,
+    dtype: DtypeName = None,
+    plan: PlanText = None,
+    param: Values = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cost by length of full attention and of this mask; tiles, bytes, limits; the plan and its rivals."""
+    from attngen.cli.options import load_spec, parse_values
+    from attngen.cli.output import print_json
+    from attngen.explanation import explain as make
+
+    explanation = make(
+        load_spec(spec),
+        target,
+        seqlen,
+        stage=stage.value if stage else None,
+        dtype=dtype,
+        plan=plan,
+        params=parse_values(param),
+    )
+    if as_json:
+        print_json(explanation.to_json())
+    else:
+        typer.echo(explanation.text)

@@ -1,0 +1,66 @@
+"""``attngen generate``: a spec becomes a standalone source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attngen.cli.options import AsJson, DtypeName, PlanText, TargetName
+from attngen.errors import SpecError
+
+
+def generate(
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="A spec in TOML.")] = None,
+    target: TargetName = "h100",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.")
+    ] = None,
+    plan: PlanText = None,
+    dtype: DtypeName = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Make the whole gallery: generated/TARGET/EXAMPLE.py of every example.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="With --all: compare, write nothing, exit 1 on a difference.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Emit a kernel that needs only torch and triton."""
+    if everything:
+        if spec is not None:
+            raise SpecError("--all takes every example", place=str(spec), remedy="leave SPEC out, or leave --all out")
+        from attngen.cli.gallery import check_gallery, write_gallery
+
+        check_gallery() if check else write_gallery()
+        return
+    if spec is None:
+        raise SpecError("no spec given", remedy="attngen generate SPEC.toml, or attngen generate --all")
+    if check:
+        raise SpecError("--check compares the gallery", remedy="attngen generate --all --check")
+    _generate_one(spec, target, output, plan, dtype, as_json)
+
+
+def _generate_one(
+    path: Path, target: str, output: Path | None, plan: str | None, dtype: str | None, as_json: bool
+) -> None:
+    from attngen.cli.options import load_spec
+    from attngen.cli.output import check_target_file, console, print_json, write_text
+
+    if output is not None:
+        check_target_file(output)
+    from attngen import pipeline
+
+    made = pipeline.generate(load_spec(path), target, dtype=dtype, plan=plan)
+    if output is not None:
+        write_text(output, made.text)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json({"file": str(output) if output else None, "plan": asdict(made.plan), "text": made.text})
+    elif output is None:
+        typer.echo(made.text, nl=False)
+    else:
+        lines = made.text.count("\n")
+        console(stderr=True).print(f"wrote {output}: {lines} lines for {made.plan.target}")

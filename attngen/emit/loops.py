@@ -1,0 +1,134 @@
+"""The loops over key tiles: a sweep of the schedule as text, with the score and the mask of its tiles."""
+
+from __future__ import annotations
+
+from attngen.emit.view import LoopView
+from attngen.expr.axis import Axis
+from attngen.expr.build import make, named
+from attngen.expr.op import Expr, Kind, Op
+from attngen.expr.printer import Printer
+from attngen.expr.simplify import is_const
+from attngen.graph.node import Hoisted, Node
+from attngen.tiling.schedule import Interval, Schedule, Sweep
+
+IN_N = named("in_n", Kind.BOOL, "column")
+"""offs_n < N, which every masked tile computes for its loads."""
+
+
+def tile_texts(
+    score: Node, mask: Node | None, printer: Printer, *, masked: bool, bound_check: bool, factor: str
+) -> tuple[str, str, str]:
+    """(columns, score, keep): the statements of one tile. ``factor``: the score is s * factor, nothing to print."""
+    columns: dict[str, Hoisted] = {}
+    score_lines: list[str] = []
+    keep_lines: list[str] = []
+    nodes = [score] if mask is None or not masked else [score, mask]
+    for node in nodes:
+        columns.update({item.name: item for item in node.hoisted if item.axis == "column"})
+    column_lines = [line for item in columns.values() for line in printer.statements(item.expr, item.name, Axis.COLUMN)]
+    if not factor:
+        assert score.expr is not None
+        score_lines = printer.statements(score.expr, "s", Axis.BOTH)
+    if masked:
+        keep_lines = printer.statements(_keep(mask, bound_check), "keep", Axis.BOTH)
+    return "\n".join(column_lines), "\n".join(score_lines), "\n".join(keep_lines)
+
+
+def _keep(mask: Node | None, bound_check: bool) -> Expr:
+    if mask is None:
+        return IN_N
+    assert mask.expr is not None
+    # the mask itself may say already that the key exists
+    return make(Op.AND, mask.expr, IN_N) if bound_check else mask.expr
+
+
+def loop_views(
+    schedule: Schedule, score: Node, mask: Node | None, scalars: Printer, tiles: dict[bool, Printer], factor: str
+) -> tuple[LoopView, ...]:
+    """``scalars`` prints bounds; ``tiles[masked]`` prints what happens to a tile."""
+    sweeps = _list_sweeps() if schedule.tile_list else [
+        (sweep.masked, sweep.why, *_closed_form(sweep, scalars)) for sweep in schedule.sweeps
+    ]  # fmt: skip
+    views = []
+    for masked, why, setup, header, start in sweeps:
+        columns, score_text, keep = tile_texts(
+            score, mask, tiles[masked], masked=masked, bound_check=schedule.bound_check, factor=factor
+        )
+        if masked:
+            if "cols" in columns or "cols" in score_text or "cols" in keep:
+                columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
+        text = columns + score_text + keep
+        views.append(
+            LoopView(
+                why=why,
+                setup=setup,
+                header=header,
+                start=start,
+                masked=masked,
+                uses_offsets=masked or "offs_n" in text,
+                columns=columns,
+                score=score_text,
+                keep=keep,
+            )
+        )
+    return tuple(views)
+
+
+def _closed_form(sweep: Sweep, scalars: Printer) -> tuple[str, str, str]:
+    kind = "edge" if sweep.masked else "full"
+    if len(sweep.intervals) == 1:
+        (interval,) = sweep.intervals
+        lines, first = _bound(f"{kind}_first", interval.lo, scalars)
+        more, last = _bound(f"{kind}_last", interval.hi, scalars)
+        step = "BLOCK_N" if interval.step == 1 else f"{interval.step} * BLOCK_N"
+        begin = "0" if first == "0" else f"{first} * BLOCK_N"
+        return "\n".join(lines + more), f"for start in range({begin}, {last} * BLOCK_N, {step}):", ""
+    return _joined(sweep.intervals, kind, scalars)
+
+
+def _bound(name: str, bound: Expr, scalars: Printer) -> tuple[list[str], str]:
+    if is_const(bound) or bound.op in (Op.NAMED, Op.LENGTH):
+        return [], scalars.text(bound, Axis.TILE)
+    return scalars.statements(bound, name, Axis.TILE), name
+
+
+def _joined(intervals: tuple[Interval, ...], kind: str, scalars: Printer) -> tuple[str, str, str]:
+    """Several intervals as one loop: step number -> tile number."""
+    lines: list[str] = []
+    tile = ""
+    steps = "0"
+    for i, interval in enumerate(intervals, 1):
+        more, first = _bound(f"{kind}_first_{i}", interval.lo, scalars)
+        lines += more
+        more, last = _bound(f"{kind}_last_{i}", interval.hi, scalars)
+        lines += more
+        length = f"{last} - {first}" if first != "0" else last
+        if interval.step != 1:
+            length = f"tl.cdiv({length}, {interval.step})"
+        here = "step" if steps == "0" else f"(step - {steps})"
+        here = here if interval.step == 1 else f"{here} * {interval.step}"
+        here = here if first == "0" else f"{first} + {here}"
+        lines.append(f"{kind}_steps_{i} = {'' if steps == '0' else f'{steps} + '}tl.maximum({length}, 0)")
+        tile = here if not tile else f"{tile}|step < {steps}|{here}"
+        steps = f"{kind}_steps_{i}"
+    # the innermost choice is the last interval
+    parts = tile.split("|")
+    body = [f"tile = {parts[0].strip()}"]
+    for condition, value in zip(parts[1::2], parts[2::2], strict=True):
+        body.append(f"tile = tl.where({condition}, tile, {value})")
+    body.append("start = tile * BLOCK_N")
+    return "\n".join(lines), f"for step in range(0, {steps}):", "\n".join(body)
+
+
+def _list_sweeps() -> list[tuple[bool, str, str, str, str]]:
+    setup = "\n".join(
+        [
+            "list_row = tile_offsets + batch * stride_lb + head * stride_lh + q_tile",
+            "list_split = tl.load(tile_split + batch * stride_sb + head * stride_sh + q_tile)",
+        ]
+    )
+    start = "start = tl.load(tile_indices + step) * BLOCK_N"
+    return [
+        (True, "listed tiles that the mask cuts", setup, "for step in range(tl.load(list_row), list_split):", start),
+        (False, "listed tiles that the mask keeps whole", "", "for step in range(list_split, tl.load(list_row + 1)):", start),
+    ]

@@ -1,0 +1,100 @@
+"""What a template may see: finished texts and tuples of them. No decision is left to take.
+
+Texts of several statements are joined by newlines without indentation; the template indents them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A power-of-two slice of a head dimension. ``dims`` names its index vector; ``start`` is its first
+    element ("" for 0); ``valid`` is the bound that a padded slice must test ("" when it is exact)."""
+
+    name: str
+    dims: str
+    width: int
+    start: str
+    valid: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopView:
+    """One loop over key tiles. ``setup`` runs before it, ``start`` defines the first key of the tile."""
+
+    why: str
+    setup: str
+    header: str
+    start: str
+    masked: bool
+    uses_offsets: bool
+    columns: str
+    score: str
+    keep: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentView:
+    """A runtime argument of the kernel. ``value``: its expression in the launcher; ``comment``: shape or unit."""
+
+    name: str
+    value: str
+    comment: str
+    specialize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallArgument:
+    """A keyword of the launcher beyond q, k and v: a tensor or a scalar."""
+
+    name: str
+    annotation: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything `forward.py.j2` prints."""
+
+    docstring: str
+    target: str
+    dtype: str
+    torch_dtype: str
+    heads: int
+    kv_heads: int
+    group: int
+    head_dim_qk: int
+    head_dim_v: int
+    block_m: int
+    block_n: int
+    block_q: int
+    num_warps: int
+    num_stages: int
+    pack: int
+    packed: bool
+    reverse: bool
+    input_precision: str
+    plan_items: tuple[tuple[str, str], ...]
+    helpers: tuple[str, ...]
+    host_helpers: tuple[str, ...]
+    arguments: tuple[ArgumentView, ...]
+    not_specialized: tuple[str, ...]
+    call_arguments: tuple[CallArgument, ...]
+    checks: tuple[str, ...]
+    derived: str
+    tile_list: bool
+    chunks_qk: tuple[Chunk, ...]
+    chunks_v: tuple[Chunk, ...]
+    first_chunk: Chunk
+    more_chunks: tuple[Chunk, ...]
+    dims: tuple[Chunk, ...]
+    prologue: str
+    loops: tuple[LoopView, ...]
+    softmax: bool
+    sigmoid: bool
+    sink: str
+    factor: str
+    guard_pivot: bool
+    table_strides: tuple[str, ...]

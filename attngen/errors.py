@@ -1,0 +1,67 @@
+"""One small class a remedy: every error says what the value was, where it stood, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AttngenError(Exception):
+    """Base of all errors that a user can cause.
+
+    ``place`` says where the value stood (a TOML key, an argument, a column of an expression) and
+    ``remedy`` what to do about it. ``str(error)`` is at most one screen.
+    """
+
+    def __init__(self, what: str, *, place: str = "", remedy: str = "") -> None:
+        self.what, self.place, self.remedy = what, place, remedy
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [f"{self.place}: {self.what}" if self.place else self.what]
+        if self.remedy:
+            lines.append(f"  way out: {self.remedy}")
+        return "\n".join(lines)
+
+
+class SpecError(AttngenError):
+    """A spec that cannot be meant: an impossible size, an unknown key, a wrong type. Change the spec."""
+
+
+class ExpressionError(SpecError):
+    """A mask or score text that does not parse or type-check. The place is a column of the text."""
+
+
+class TraceError(SpecError):
+    """A mask_mod or score_mod callable that does something which has no kernel form. Rewrite that line."""
+
+
+class UnsupportedError(AttngenError):
+    """A legal request that attngen cannot serve yet. The remedy names the nearest thing that works."""
+
+
+class PlanError(AttngenError):
+    """No plan fits the target, or a pinned one does not. The text carries the arithmetic."""
+
+
+class TargetError(AttngenError):
+    """An unknown target. The remedy lists the known ones."""
+
+
+class CallError(AttngenError):
+    """Tensors at a call that do not fit the spec: shape, dtype, device or a missing argument."""
+
+
+class RuntimeMissingError(AttngenError):
+    """Something to run with is missing (torch, triton, a GPU, the interpreter). The remedy says how to get it."""
+
+
+class GraphError(AssertionError):
+    """A pass broke a legality rule: a bug in attngen, never the user's fault."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``(did you mean `x`?)`` when a known word is near, else a list of the known words."""
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(words)}"

@@ -1,0 +1,112 @@
+"""spec -> graph -> schedule -> plan -> source -> kernel, as one readable paragraph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from attngen.emit.triton import Origin, emit_triton
+from attngen.expr.op import LEAVES, Op, walk
+from attngen.expr.simplify import simplify
+from attngen.graph.build import build_graph
+from attngen.graph.node import AttentionGraph, AttentionOp
+from attngen.graph.passes import run_passes
+from attngen.language.definition import Definition
+from attngen.language.spec import AttentionSpec
+from attngen.planner.choose import choose_plan
+from attngen.planner.plan import Plan
+from attngen.planner.problem import Problem
+from attngen.runtime.launch import Attention, Emitted, Request
+from attngen.targets.load import find_target
+from attngen.tiling.build import build_schedule
+from attngen.tiling.schedule import Schedule
+
+DEFAULT_DTYPE = "bf16"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Every stage of one compilation. ``text`` is the standalone source."""
+
+    definition: Definition
+    graph: AttentionGraph
+    schedule: Schedule
+    plan: Plan
+    text: str
+
+
+def generate(
+    spec: AttentionSpec,
+    target: str = "h100",
+    *,
+    dtype: str | None = None,
+    plan: Plan | None = None,
+    seqlen: int | None = None,
+    seqlen_q: int | None = None,
+    command: str = "",
+) -> Generated:
+    """Compile ``spec`` for ``target`` (a device or an architecture) up to the source text.
+
+    ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. ``plan`` is
+    taken as it is. ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the
+    planner: the kernel runs at every length. Raises PlanError with the arithmetic where nothing fits.
+    """
+    element = dtype or spec.dtype or DEFAULT_DTYPE
+    definition = spec.definition
+    graph = _graph(definition, element, False)
+    problem = _problem(spec, graph, element, seqlen_q if seqlen_q is not None else seqlen, seqlen)
+    plan = plan or choose_plan(problem, find_target(target))
+    if plan.pack > 1:  # the rows of a tile then belong to several heads
+        graph = _graph(definition, element, True)
+    schedule = build_schedule(
+        simplify(definition.mask),
+        q_tile=plan.block_q,
+        kv_tile=plan.block_n,
+        row_heads=plan.pack > 1,
+        params=definition.params,
+    )
+    origin = Origin(
+        spec.name, spec.doc, command or f"attngen generate {spec.name}.toml --target {target}", not (dtype or spec.dtype)
+    )
+    return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
+
+
+@lru_cache(maxsize=256)
+def _graph(definition: Definition, dtype: str, row_heads: bool) -> AttentionGraph:
+    return run_passes(build_graph(definition), row_heads=row_heads, precise=dtype == "fp32")
+
+
+def _problem(
+    spec: AttentionSpec, graph: AttentionGraph, dtype: str, seqlen_q: int | None, seqlen_kv: int | None
+) -> Problem:
+    """What the planner has to know: the extra instructions that score and mask cost an element."""
+    score, mask = graph.get(AttentionOp.SCORE), graph.get(AttentionOp.MASK)
+    assert score is not None and score.expr is not None
+    score_ops = [node.op for node in walk(score.expr) if node.op not in LEAVES]
+    mask_ops = [node.op for node in walk(mask.expr) if node.op not in LEAVES] if mask is not None and mask.expr else []
+    exps = sum(op in (Op.EXP2, Op.LOG, Op.LOG2, Op.SIN, Op.COS, Op.DIV, Op.SQRT, Op.RSQRT) for op in score_ops)
+    return Problem(
+        definition=graph.definition,
+        dtype=dtype,
+        seqlen_q=seqlen_q,
+        seqlen_kv=seqlen_kv,
+        blocks=spec.blocks,
+        tile_ops=max(0, len(score_ops) - 1 - exps),
+        has_row_vectors=bool(score.hoisted),
+        exp_ops=exps,
+        mask_ops=max(2, len(mask_ops)),
+    )
+
+
+def compile(
+    spec: AttentionSpec, backend: str | None = None, target: str | None = None, plan: Plan | None = None
+) -> Attention:
+    """A callable for the variant: ``f(q, k, v, *, return_lse=False, out=None, **params_and_tensors)``."""
+
+    def emit(request: Request) -> Emitted:
+        made = generate(
+            spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None
+        )
+        return Emitted(made.text, made.plan, made.schedule)
+
+    return Attention(spec, emit, backend=backend, target=target)

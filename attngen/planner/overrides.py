@@ -1,0 +1,40 @@
+"""Plan choices that a person writes: ``--plan block_m=64,num_warps=4``."""
+
+from __future__ import annotations
+
+from attngen.errors import PlanError, did_you_mean
+
+_SIZES = ("block_m", "block_n", "num_warps", "num_stages", "pack")
+_FLAGS = ("descriptors",)
+_FLAG_WORDS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
+
+
+def parse_plan_overrides(text: str) -> dict[str, int]:
+    """The fixed fields of a plan, for `choose_plan`'s ``fixed``. An empty text fixes nothing.
+
+    Only the form is checked here; whether the sizes fit is for `judge` to say, with the target at hand.
+    """
+    fixed: dict[str, int] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, word = (piece.strip() for piece in part.partition("="))
+        place = f"--plan `{part}`"
+        if name not in (*_SIZES, *_FLAGS):
+            raise PlanError(f"unknown field `{name}`: {did_you_mean(name, (*_SIZES, *_FLAGS))}", place=place)
+        if not equals or not word:
+            raise PlanError(f"`{name}` has no value", place=place, remedy=f"{name}=<number>")
+        if name in fixed:
+            raise PlanError(f"`{name}` is given twice", place=place)
+        fixed[name] = _flag(word, place) if name in _FLAGS else _size(word, place)
+    return fixed
+
+
+def _size(word: str, place: str) -> int:
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise PlanError(f"`{word}` is no positive number", place=place, remedy="for example block_m=64")
+    return int(word)
+
+
+def _flag(word: str, place: str) -> int:
+    if word.lower() not in _FLAG_WORDS:
+        raise PlanError(f"`{word}` is neither true nor false", place=place, remedy="descriptors=true or =false")
+    return _FLAG_WORDS[word.lower()]

@@ -1,0 +1,89 @@
+"""What the planner needs to know of one variant at one call class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attngen.errors import PlanError, did_you_mean
+from attngen.expr.op import Op
+from attngen.language.definition import Blocks, Definition
+
+ELEMENT_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
+NOMINAL_LENGTH = 8192
+"""Lengths that are not given count as this: a long prefill."""
+DECODE_ROWS = 128
+"""Up to this many (query, head of the group) rows a kernel packs the group into the tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A definition, its dtype, and the class of lengths it is planned for.
+
+    ``tile_ops`` and ``exp_ops``: extra instructions and extra transcendentals an element that the
+    score costs in every tile; ``mask_ops``: extra instructions of masked tiles alone.
+    ``has_row_vectors``: hoisted per-row or per-column vectors are live through the loop.
+    ``kept`` and ``partial``: share of all tiles that are visited, and share of the visited ones that
+    are masked; ``None`` is a guess (causal-like when there is a mask).
+    """
+
+    definition: Definition
+    dtype: str
+    seqlen_q: int | None = None
+    seqlen_kv: int | None = None
+    batch: int = 1
+    blocks: Blocks | None = None
+    tile_ops: int = 0
+    has_row_vectors: bool = False
+    exp_ops: int = 0
+    mask_ops: int = 2
+    kept: float | None = None
+    partial: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ELEMENT_BYTES:
+            raise PlanError(f"no kernels for dtype `{self.dtype}`: {did_you_mean(self.dtype, ELEMENT_BYTES)}")
+
+    @property
+    def element_bytes(self) -> int:
+        return ELEMENT_BYTES[self.dtype]
+
+    @property
+    def tensor_cores(self) -> bool:
+        """IEEE fp32 products have no tensor-core instruction; tf32, fp16 and bf16 do."""
+        return self.dtype != "fp32" or self.definition.tf32
+
+    @property
+    def mma_kind(self) -> str:
+        """The key of a target's MMA rates."""
+        return "tf32" if self.dtype == "fp32" else self.dtype
+
+    @property
+    def masked(self) -> bool:
+        mask = self.definition.mask
+        return not (mask.op is Op.CONST and mask.value is True)
+
+    @property
+    def query_rows(self) -> int:
+        return self.seqlen_q if self.seqlen_q is not None else NOMINAL_LENGTH
+
+    @property
+    def key_rows(self) -> int:
+        return self.seqlen_kv if self.seqlen_kv is not None else max(NOMINAL_LENGTH, self.seqlen_q or 0)
+
+    @property
+    def pack(self) -> int:
+        """Query heads that share a tile: the group rounded up to a power of two for few queries, else 1.
+
+        A decoding step then reads each key once for the whole group instead of once a head.
+        """
+        group = self.definition.heads.group
+        packed = 1 << (group - 1).bit_length()
+        rows = self.blocks.q if self.blocks is not None and self.blocks.q is not None else self.seqlen_q
+        if self.seqlen_q is None or max(rows or 1, self.seqlen_q) * packed > DECODE_ROWS:
+            return 1
+        return packed
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the spec fixes a tile size."""
+        return self.blocks is not None and (self.blocks.q is not None or self.blocks.kv is not None)

@@ -1,0 +1,180 @@
+"""What a call is checked for: shapes, dtypes, devices, names. Each message has the value, the place and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attngen.errors import CallError, RuntimeMissingError, did_you_mean
+from attngen.expr.op import Param, TensorRef
+from attngen.language.definition import Definition
+from attngen.runtime.interpreter import interpreting
+
+_TORCH_NAMES = {
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "int32": "int32",
+    "int64": "int64",
+    "bool": "bool",
+}
+_OUR_NAMES = {f"torch.{theirs}": ours for ours, theirs in _TORCH_NAMES.items()}
+COMPUTE_DTYPES = ("fp16", "bf16", "fp32")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The lengths of a call."""
+
+    batch: int
+    m: int
+    n: int
+
+
+def dtype_name(tensor: Any) -> str:
+    """bf16 for torch.bfloat16, and so on; torch's own name where we have none."""
+    return _OUR_NAMES.get(str(tensor.dtype), str(tensor.dtype))
+
+
+def torch_dtype(name: str) -> Any:
+    import torch
+
+    return getattr(torch, _TORCH_NAMES[name])
+
+
+def _shape(tensor: Any) -> str:
+    return str(list(tensor.shape))
+
+
+class Checker:
+    """Checks against one definition; ``name`` is the spec's, for the messages."""
+
+    def __init__(self, name: str, definition: Definition) -> None:
+        self.name, self.definition = name, definition
+
+    def fail(self, argument: str, what: str, remedy: str) -> CallError:
+        return CallError(what, place=f"{self.name}, argument `{argument}`", remedy=remedy)
+
+    def inputs(self, q: Any, k: Any, v: Any) -> Sizes:
+        """q [B, Hq, M, Dqk], k [B or 1, Hkv, N, Dqk], v [B or 1, Hkv, N, Dv]: one dtype, one device."""
+        heads, dim = self.definition.heads, self.definition.head_dim
+        for argument, tensor in (("q", q), ("k", k), ("v", v)):
+            if not hasattr(tensor, "data_ptr"):
+                raise self.fail(argument, f"a {type(tensor).__name__}, not a torch tensor", "pass torch tensors")
+            if tensor.dim() != 4:
+                raise self.fail(
+                    argument, f"shape {_shape(tensor)} has {tensor.dim()} dimensions", "use [batch, heads, rows, head_dim]"
+                )
+        batch, m, n = q.shape[0], q.shape[2], k.shape[2]
+        self._expect("q", q, (batch, heads.q, m, dim.qk), "[B, Hq, M, D]")
+        kv_batch = 1 if k.shape[0] == 1 else batch
+        self._expect("k", k, (kv_batch, heads.kv, n, dim.qk), "[B or 1, Hkv, N, D]")
+        self._expect("v", v, (1 if v.shape[0] == 1 else batch, heads.kv, n, dim.v), "[B or 1, Hkv, N, Dv]")
+        dtype = dtype_name(q)
+        wanted = (self.definition.dtype,) if self.definition.dtype else COMPUTE_DTYPES
+        if dtype not in wanted:
+            raise self.fail("q", f"dtype {dtype}, the spec says {' or '.join(wanted)}", f"q.to({torch_dtype(wanted[0])})")
+        for argument, tensor in (("k", k), ("v", v)):
+            if tensor.dtype != q.dtype:
+                raise self.fail(argument, f"dtype {dtype_name(tensor)}, q has {dtype}", f"{argument}.to({q.dtype})")
+            if tensor.device != q.device:
+                raise self.fail(argument, f"on {tensor.device}, q is on {q.device}", f"{argument}.to(q.device)")
+        return Sizes(batch, m, n)
+
+    def _expect(self, argument: str, tensor: Any, wanted: Sequence[int], letters: str) -> None:
+        if tuple(tensor.shape) != tuple(wanted):
+            heads, dim = self.definition.heads, self.definition.head_dim
+            raise self.fail(
+                argument,
+                f"shape {_shape(tensor)}, expected {list(wanted)} = {letters}",
+                f"the spec has {heads.q} query and {heads.kv} key/value heads of {dim.qk}"
+                + (f" (values {dim.v})" if dim.v != dim.qk else ""),
+            )
+
+    def no_gradient(self, q: Any, k: Any, v: Any) -> None:
+        import torch
+
+        if torch.is_grad_enabled():
+            for argument, tensor in (("q", q), ("k", k), ("v", v)):
+                if tensor.requires_grad:
+                    raise self.fail(
+                        argument,
+                        "requires a gradient, and the kernel has no backward",
+                        f"call under torch.no_grad(), or pass {argument}.detach()",
+                    )
+
+    def output(self, out: Any, q: Any, sizes: Sizes) -> None:
+        heads, dim = self.definition.heads, self.definition.head_dim
+        self._expect("out", out, (sizes.batch, heads.q, sizes.m, dim.v), "[B, Hq, M, Dv]")
+        if out.dtype != q.dtype or out.device != q.device:
+            raise self.fail(
+                "out", f"{dtype_name(out)} on {out.device}, q is {dtype_name(q)} on {q.device}", "torch.empty_like(q)"
+            )
+
+    def names(self, values: Mapping[str, Any], captured: Mapping[str, Any]) -> None:
+        known = [x.name for x in (*self.definition.params, *self.definition.tensors)]
+        for name in values:
+            if name not in known:
+                words = [*known, "return_lse", "out"]
+                raise self.fail(name, "the spec has no such parameter or tensor", did_you_mean(name, words))
+        for name in known:
+            if name not in values and name not in captured:
+                raise self.fail(name, "missing", f"pass {name}=...")
+
+    def param(self, param: Param, value: Any) -> int | float:
+        """The value as the kernel takes it: an int for int32, a float for float32 (never the other: it would recompile)."""
+        if hasattr(value, "data_ptr"):
+            raise self.fail(param.name, "a tensor, not a number", f"{param.name}.item(), which waits for the GPU")
+        try:
+            number = value.__index__() if param.dtype == "int32" else float(value)
+        except (AttributeError, TypeError, ValueError):
+            raise self.fail(param.name, f"{value!r} is no {param.dtype}", "pass a Python number") from None
+        if param.dtype == "int32" and not -(2**31) <= number < 2**31:
+            raise self.fail(param.name, f"{number} does not fit into int32", "pass a number below 2**31")
+        return number  # type: ignore[no-any-return]
+
+    def tensor(self, ref: TensorRef, tensor: Any, sizes: Sizes, device: Any) -> None:
+        """A declared tensor, or one that replaces a captured tensor."""
+        if not hasattr(tensor, "data_ptr"):
+            raise self.fail(ref.name, f"a {type(tensor).__name__}, not a torch tensor", "torch.as_tensor(...)")
+        if tensor.device != device:
+            raise self.fail(ref.name, f"on {tensor.device}, q is on {device}", f"{ref.name}.to(q.device)")
+        if dtype_name(tensor) != ref.dtype:
+            raise self.fail(
+                ref.name, f"dtype {dtype_name(tensor)}, the spec says {ref.dtype}", f"{ref.name}.to({torch_dtype(ref.dtype)})"
+            )
+        heads = self.definition.heads
+        letters = {"B": sizes.batch, "H": heads.q, "Hkv": heads.kv, "M": sizes.m, "N": sizes.n}
+        wanted = [letters.get(dim, -1) if isinstance(dim, str) else dim for dim in ref.shape]
+        fits = tensor.dim() == ref.rank and all(
+            want is None or have in (want, 1) for have, want in zip(tensor.shape, wanted, strict=True)
+        )
+        if not fits:
+            text = ", ".join("any" if dim is None else str(dim) for dim in ref.shape)
+            raise self.fail(
+                ref.name, f"shape {_shape(tensor)}, expected [{text}]", f"here {letters}; a dimension of 1 broadcasts"
+            )
+
+
+def way_to_run(tensor: Any) -> str:
+    """``launch`` on a GPU, ``interpret`` on the CPU with TRITON_INTERPRET=1, else an error with the ways out."""
+    if tensor.device.type == "cuda":  # torch's name for HIP devices as well
+        return "interpret" if interpreting() else "launch"
+    if tensor.device.type == "cpu" and interpreting():
+        return "interpret"
+    raise RuntimeMissingError(
+        f"a Triton kernel cannot run on {tensor.device} tensors",
+        place="attngen.compile(...)",
+        remedy="move the tensors to a GPU, or set TRITON_INTERPRET=1 before Python starts to interpret on the CPU",
+    )
+
+
+def target_of(tensor: Any) -> str:
+    """The architecture of the tensor's GPU as `targets.toml` knows it: sm_90, gfx942."""
+    import torch
+
+    facts = torch.cuda.get_device_properties(tensor.device)
+    if torch.version.hip:
+        return str(facts.gcnArchName).split(":")[0]
+    return f"sm_{facts.major}{facts.minor}"

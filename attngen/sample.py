@@ -1,0 +1,121 @@
+"""Random input that makes sense for a spec: ids ascend, lengths fit, indices lie inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attngen.errors import SpecError
+from attngen.expr.op import LEAVES, Op, TensorRef, tensors, walk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attngen.language.definition import Definition
+
+    Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The lengths of one call."""
+
+    batch: int
+    queries: int
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Arguments of a call. q, k, v are float64 and are to be rounded to the dtype of the call."""
+
+    q: Array
+    k: Array
+    v: Array
+    tensors: dict[str, Array]
+    params: dict[str, int | float]
+
+
+def sample(definition: Definition, sizes: Sizes, values: dict[str, int | float], seed: int = 0) -> Sample:
+    """``values`` are parameters given by the user; the others get a quarter of the keys, or 1.0."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    heads, dim = definition.heads, definition.head_dim
+    unknown = set(values) - {param.name for param in definition.params}
+    if unknown:
+        known = ", ".join(param.name for param in definition.params) or "none"
+        raise SpecError(
+            f"the spec has no parameter `{min(unknown)}`", place="--param", remedy=f"its parameters: {known}"
+        )
+    params: dict[str, int | float] = {
+        param.name: values.get(param.name, max(1, sizes.keys // 4) if param.dtype == "int32" else 1.0)
+        for param in definition.params
+    }
+    roles = tensor_roles(definition)
+    return Sample(
+        q=rng.standard_normal((sizes.batch, heads.q, sizes.queries, dim.qk)),
+        k=rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.qk)),
+        v=rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.v)),
+        tensors={
+            tensor.name: _fill(tensor, roles.get(tensor.name, ""), shape_of(tensor, definition, sizes), sizes, rng)
+            for tensor in definition.tensors
+            if not tensor.captured
+        },
+        params=params,
+    )
+
+
+def shape_of(tensor: TensorRef, definition: Definition, sizes: Sizes) -> tuple[int, ...]:
+    """The shape of a declared tensor at a call; a dimension of any size gets eight entries."""
+    letters = {
+        "B": sizes.batch,
+        "H": definition.heads.q,
+        "Hkv": definition.heads.kv,
+        "M": sizes.queries,
+        "N": sizes.keys,
+    }
+    return tuple(8 if dim is None else letters[dim] if isinstance(dim, str) else dim for dim in tensor.shape)
+
+
+def tensor_roles(definition: Definition) -> dict[str, str]:
+    """What integer tensors are for: the recipe that reads them, "ids" of tokens, or "length"."""
+    roles: dict[str, str] = {}
+    for tensor in tensors(definition.mask, definition.score):
+        if tensor.derived:
+            roles.update({source.name: tensor.derived.recipe for source in tensor.derived.sources})
+    for node in walk(definition.mask):
+        loads = [arg for arg in node.args if arg.op is Op.LOAD and not arg.value.derived]
+        if node.op is Op.EQ and len(loads) == 2:
+            roles.update({load.value.name: "ids" for load in loads})
+        for load in loads:
+            index_is_small = all(arg.op in LEAVES and arg.value in ("b", "h", 0) for arg in load.args)
+            if node.op in (Op.LT, Op.LE, Op.GT, Op.GE) and index_is_small:
+                roles.setdefault(load.value.name, "length")
+    return roles
+
+
+def _fill(tensor: TensorRef, role: str, shape: tuple[int, ...], sizes: Sizes, rng: np.random.Generator) -> Array:
+    import numpy as np
+
+    if tensor.dtype == "bool":
+        return rng.random(shape) < 0.5
+    if not tensor.dtype.startswith("int"):
+        values = rng.standard_normal(shape)
+        # a cumulative log gate falls along the sequence
+        return -np.cumsum(np.abs(values) * 0.05, axis=-1) if tensor.shape[-1:] == ("N",) else values
+    dtype = np.int64 if tensor.dtype == "int64" else np.int32
+    if role == "segment_ids":  # cumulative lengths, from 0 to N
+        inner = np.sort(rng.integers(0, sizes.keys + 1, (*shape[:-1], max(shape[-1] - 2, 0))), axis=-1)
+        ends = [np.full((*shape[:-1], 1), value) for value in (0, sizes.keys)]
+        return np.concatenate([ends[0], inner, ends[1]], axis=-1)[..., : shape[-1]].astype(dtype)
+    if role == "ids":
+        return np.sort(rng.integers(0, 1 + max(2, shape[-1] // 100), shape), axis=-1).astype(dtype)
+    if role == "tree_ancestors":  # a parent comes before its children
+        upper = np.broadcast_to(np.maximum(np.arange(shape[-1]), 1), shape)
+        parents = rng.integers(0, upper)
+        return np.where(np.arange(shape[-1]) == 0, -1, parents).astype(dtype)
+    if role == "length":
+        return rng.integers(1, min(sizes.queries, sizes.keys) + 1, shape).astype(dtype)
+    return rng.integers(0, sizes.keys, shape).astype(dtype)

@@ -1,0 +1,146 @@
+"""A schedule for people: `attngen.schedule(spec)` prints its loops, enumerates its tiles and counts its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from attngen.errors import SpecError
+from attngen.expr.show import show
+from attngen.expr.simplify import simplify
+from attngen.language.arrays import to_numpy
+from attngen.language.definition import HeadDim, Heads
+from attngen.tiling import enumerate as enumeration
+from attngen.tiling.build import build_inverse, build_schedule
+from attngen.tiling.call import Array, Call
+from attngen.tiling.schedule import Bound, Interval, Schedule
+
+if TYPE_CHECKING:
+    from attngen.language.spec import AttentionSpec
+
+_LARGEST_TILE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TileSchedule:
+    """Which tiles a kernel visits, for all lengths. ``print`` it; `tiles` and `counts` take numbers.
+
+    ``is_inverse``: the loops run over the query tiles of a key tile, as in a backward pass.
+    """
+
+    name: str
+    schedule: Schedule
+    heads: Heads
+    head_dim: HeadDim
+    captured: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_inverse: bool = False
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def tiles(
+        self,
+        M: int,
+        N: int | None = None,
+        *,
+        params: Mapping[str, int | float] | None = None,
+        tensors: Mapping[str, Any] | None = None,
+        b: int = 0,
+        h: int = 0,
+    ) -> Array:
+        """int8 [query tiles, key tiles] of one batch and head: 0 empty, 1 partial, 2 full."""
+        call = self._call(M, N, max(b + 1, 1), params, tensors)
+        return enumeration.tiles(self.schedule, call, b=b, h=h, inverse=self.is_inverse)
+
+    def counts(
+        self,
+        M: int,
+        N: int | None = None,
+        *,
+        batch: int = 1,
+        params: Mapping[str, int | float] | None = None,
+        tensors: Mapping[str, Any] | None = None,
+        itemsize: int = 2,
+    ) -> enumeration.Counts:
+        """Tiles, FLOPs and bytes of the forward kernel at these sizes, by summing rows of tiles. ``N`` is M by default."""
+        call = self._call(M, N, batch, params, tensors)
+        return enumeration.counts(
+            self.schedule, call, heads=self.heads, head_dim=self.head_dim, itemsize=itemsize, inverse=self.is_inverse
+        )
+
+    def inverse(self) -> TileSchedule:
+        """The same tiles seen from the keys: which query tiles visit a key tile (and back again)."""
+        build = build_schedule if self.is_inverse else build_inverse
+        other = build(self.schedule.mask, q_tile=self.schedule.q_tile, kv_tile=self.schedule.kv_tile)
+        return replace(self, schedule=other, is_inverse=not self.is_inverse)
+
+    def _call(
+        self,
+        M: int,
+        N: int | None,
+        batch: int,
+        params: Mapping[str, int | float] | None,
+        tensors: Mapping[str, Any] | None,
+    ) -> Call:
+        arrays = {name: to_numpy(value) for name, value in {**self.captured, **(tensors or {})}.items()}
+        return Call(M, M if N is None else N, batch, self.heads.q, params or {}, arrays)
+
+
+def schedule(spec: AttentionSpec, q_tile: int = 128, kv_tile: int = 64) -> TileSchedule:
+    """The tile schedule of a spec: full, partial and empty tiles in closed form where there is one."""
+    for name, size in (("q_tile", q_tile), ("kv_tile", kv_tile)):
+        if not 1 <= size <= _LARGEST_TILE:
+            raise SpecError(f"{size!r} rows a tile", place=name, remedy=f"use 1 to {_LARGEST_TILE}, as a rule 64 or 128")
+    definition = spec.definition
+    made = build_schedule(simplify(definition.mask), q_tile=q_tile, kv_tile=kv_tile, params=definition.params)
+    return TileSchedule(spec.name, made, definition.heads, definition.head_dim, spec.captured)
+
+
+def _lines(view: TileSchedule) -> list[str]:
+    made = view.schedule
+    outer, inner = ("kv_tile", "q_tile") if view.is_inverse else ("q_tile", "kv_tile")
+    length, size = ("N", made.kv_tile) if view.is_inverse else ("M", made.q_tile)
+    out = [
+        f"# {view.name}: tiles of {made.q_tile} queries by {made.kv_tile} keys",
+        f"# keep where {show(made.mask)}",
+    ]
+    if made.empty:
+        return [*out, "# nothing is kept: no tile is visited"]
+    out.append(f"for {outer} in range({_ceil(length, size)}):")
+    if made.tile_list:
+        return [
+            *out,
+            f"    # a list made at the call: {made.why_list}",
+            f"    for {inner} in partial_tiles[{outer}]: masked",
+            f"    for {inner} in full_tiles[{outer}]: unmasked",
+        ]
+    out += [f"    {_bound(bound, size, outer)}" for bound in made.bounds]
+    for sweep in made.sweeps:
+        out.append(f"    # {sweep.why}")
+        for interval in sweep.intervals:
+            out.append(f"    for {inner} in {_range(interval)}: {'masked' if sweep.masked else 'unmasked'}")
+    return out
+
+
+def _ceil(length: str, size: int) -> str:
+    return length if size == 1 else f"({length} + {size - 1}) // {size}"
+
+
+def _bound(bound: Bound, size: int, outer: str) -> str:
+    value = show(bound.expr)
+    if bound.reduce == "uniform":
+        return f"{bound.name} = {value}"
+    row = "kv" if outer == "kv_tile" else "q"
+    return f"{bound.name} = {bound.reduce}({value} for {row} in rows of the tile)"
+
+
+def _range(interval: Interval) -> str:
+    low, high = _short(show(interval.lo)), _short(show(interval.hi))
+    if interval.step != 1:
+        return f"range({low}, {high}, {interval.step})"
+    return f"range({high})" if low == "0" else f"range({low}, {high})"
+
+
+def _short(text: str) -> str:
+    return text.replace("minimum(", "min(").replace("maximum(", "max(")

@@ -1,0 +1,16 @@
+"""Before anything imports triton: kernels are interpreted, and caches are thrown away with the session."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+
+os.environ["TRITON_INTERPRET"] = "1"
+if "ATTNGEN_CACHE_DIR" not in os.environ or "PYTEST_XDIST_WORKER" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="attngen-tests-")
+    os.environ["ATTNGEN_CACHE_DIR"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+assert "triton" not in sys.modules, "triton was imported before the tests could ask for its interpreter"

@@ -1,0 +1,189 @@
+"""Scenarios of compiled (not interpreted) launches with a stub driver; prints what happened as JSON.
+
+A process of its own: whether Triton interprets is decided when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch  # noqa: E402
+from attngen.errors import CallError  # noqa: E402
+from attngen.runtime.cache import Cache  # noqa: E402
+from attngen.runtime.launch import Attention, Emitted, Request  # noqa: E402
+
+from tests.runtime.sample import SampleSpec, attention, emitted  # noqa: E402
+from tests.support.stub_driver import StubLauncher, stub_driver  # noqa: E402
+
+emissions: list[Request] = []
+
+
+def counting(request: Request) -> Emitted:
+    emissions.append(request)
+    return emitted(request)
+
+
+def fresh(n: int = 64, **options: Any) -> Attention:
+    doc = torch.arange(n, dtype=torch.int32) // 20
+    folder = Path(tempfile.mkdtemp())
+    return attention(SampleSpec(captured={"doc": doc}), Cache(folder), emit=counting, target="h100", **options)
+
+
+def inputs(batch: int = 2, m: int = 64, n: int = 64, kv_batch: int | None = None) -> list[torch.Tensor]:
+    kv = kv_batch or batch
+    return [torch.randn(b, h, rows, 16).bfloat16() for b, h, rows in ((batch, 4, m), (kv, 2, n), (kv, 2, n))]
+
+
+def values(w: int = 8, temperature: float = 1.5) -> dict[str, Any]:
+    return {"slopes": torch.rand(4), "W": w, "temperature": temperature}
+
+
+def kernels(f: Attention) -> int:
+    """Binaries that Triton has compiled for this variant."""
+    return sum(len(one.module.kernel.device_caches[0][0]) for one in f.loaded.values())
+
+
+def last_launch() -> tuple[Any, ...]:
+    """Grid and arguments of the last launch, tensors as addresses."""
+    grid, args = StubLauncher.calls[-1]
+    return grid, [x.data_ptr() if isinstance(x, torch.Tensor) else x for x in args]
+
+
+def triton_launch(f: Attention, q: Any, k: Any, v: Any, out: Any, given: dict[str, Any]) -> tuple[Any, ...]:
+    """The same call through Triton's own dispatch."""
+    (loaded,) = f.loaded.values()
+    k, v = (x.expand(q.shape[0], -1, -1, -1) for x in (k, v))
+    kernel, grid, args, constants = loaded.module.prepare(q, k, v, out, None, **{"doc": f.captured["doc"], **given})
+    kernel[grid](*args, **constants)
+    return last_launch()
+
+
+def is_short(call: Callable[[], Any], f: Attention) -> bool:
+    """Whether a call takes the short way."""
+    long = f._first
+    seen: list[int] = []
+    f._first = lambda *args: seen.append(1) or long(*args)  # type: ignore[method-assign,func-returns-value]
+    call()
+    del f._first
+    return not seen
+
+
+def one_kernel_for_everything() -> dict[str, Any]:
+    emissions.clear()
+    f = fresh(300)
+    for n in (1, 16, 17, 63, 64, 77, 100, 128, 255, 256):
+        doc = torch.arange(n, dtype=torch.int32) // 20
+        for w in (1, 16, 37):
+            f(*inputs(batch=1 + n % 3, m=max(17, n), n=n), doc=doc, **values(w, float(w)))
+    q, k, v = inputs(m=63, n=63)
+    doc = torch.zeros(63, dtype=torch.int32)
+    wide = torch.randn(2, 63, 4, 48).bfloat16().transpose(1, 2)[..., :32:2]  # neither rows nor elements are adjacent
+    f(wide, k, v, doc=doc, **values())
+    return {"sources": len(emissions), "kernels": kernels(f)}
+
+
+def short_way_is_right() -> dict[str, Any]:
+    f = fresh()
+    out = torch.empty(2, 4, 64, 16).bfloat16()
+    q = inputs()[0]
+    f(q, q[:, :2], q[:, :2], out=out, **values())  # one storage three times: no telling q from k by address
+    same = []
+    for kv_batch in (2, 1):
+        for w, temperature in ((8, 1.5), (16, 2.0), (1, 3)):
+            q, k, v = inputs(kv_batch=kv_batch)
+            given = values(w, temperature)
+            f(q, k, v, out=out, **given)
+            q, k, v = inputs(kv_batch=kv_batch)
+            short = is_short(lambda: f(q, k, v, out=out, **given), f)  # noqa: B023
+            mine = last_launch()
+            theirs = triton_launch(f, q, k, v, out, {**given, "temperature": float(temperature)})
+            first = 7  # made by the launcher at each preparation: another address
+            mine[1][first] = theirs[1][first] = 0
+            same.append([short, mine == theirs, [type(x).__name__ for x in mine[1]] == [type(x).__name__ for x in theirs[1]]])
+    return {"same": same}
+
+
+def aliased_inputs() -> dict[str, Any]:
+    f = fresh()
+    x = torch.randn(2, 4, 64, 16).bfloat16()
+    kv = x[:, :2]
+    given = values()
+    for _ in range(2):
+        f(x, kv, kv, **given)
+    q, k, v = x.clone(), torch.randn(2, 4, 64, 16).bfloat16()[:, :2], torch.randn(2, 4, 64, 16).bfloat16()[:, :2]
+    short = is_short(lambda: f(q, k, v, **given), f)
+    pointers = last_launch()[1][:3]
+    return {"short": short, "right": pointers == [q.data_ptr(), k.data_ptr(), v.data_ptr()]}
+
+
+def long_way_when_needed() -> dict[str, Any]:
+    from triton import knobs
+
+    f = fresh()
+    given, (q, k, v) = values(), inputs()
+    for _ in range(3):
+        f(q, k, v, **given)
+    answer: dict[str, Any] = {"warm": is_short(lambda: f(q, k, v, **given), f), "kernels": kernels(f)}
+    odd = torch.randn(2 * 4 * 64 * 16 + 1).bfloat16()[1:].view(2, 4, 64, 16)
+    answer["misaligned"] = is_short(lambda: f(odd, k, v, **given), f)
+    answer["kernels after misaligned"] = kernels(f)
+    answer["again"] = is_short(lambda: f(q, k, v, **given), f)
+    before = last_launch()[1][7]
+    f.captured["doc"].fill_(0)
+    answer["captured changed"] = is_short(lambda: f(q, k, v, **given), f)
+    answer["made anew"] = last_launch()[1][7] != before
+    answer["settled"] = is_short(lambda: f(q, k, v, **given), f)
+    doc = torch.zeros(64, dtype=torch.int32)
+    f(q, k, v, doc=doc, **given)
+    answer["replaced"] = is_short(lambda: f(q, k, v, doc=doc, **given), f)
+    answer["replaced by another"] = is_short(lambda: f(q, k, v, doc=doc.clone(), **given), f)
+    hook = lambda *args: None  # noqa: E731
+    knobs.runtime.launch_enter_hook.add(hook)
+    answer["profiled"] = is_short(lambda: f(q, k, v, **given), f)
+    knobs.runtime.launch_enter_hook.remove(hook)
+    learned = q.clone().requires_grad_()
+    try:
+        f(learned, k, v, **given)
+        answer["gradient"] = "silent"
+    except CallError as error:
+        answer["gradient"] = error.what
+    with torch.no_grad():
+        answer["no_grad"] = is_short(lambda: f(learned, k, v, **given), f)
+    for name, wrong in (("unknown", {"X": 1}), ("param", {"W": "x"}), ("range", {"W": 2**31})):
+        try:
+            f(q, k, v, **{**given, **wrong})
+            answer[name] = "silent"
+        except CallError as error:
+            answer[name] = error.what
+    return answer
+
+
+def outputs() -> dict[str, Any]:
+    f = fresh()
+    given = values()
+    q, k, v = inputs()
+    moved = torch.randn(2, 64, 4, 16).bfloat16().transpose(1, 2)
+    seen = []
+    for query in (q, moved):
+        for _ in range(3):
+            out, lse = f(query, k, v, return_lse=True, **given)
+            seen.append([list(out.shape), list(out.stride()), str(out.dtype), list(lse.shape), str(lse.dtype)])
+    return {"seen": seen}
+
+
+def main() -> None:
+    StubLauncher.record = True
+    scenarios = (one_kernel_for_everything, short_way_is_right, aliased_inputs, long_way_when_needed, outputs)
+    with stub_driver():
+        print(json.dumps({scenario.__name__: scenario() for scenario in scenarios}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The launcher against a stub driver: which calls share a kernel, and what the short way passes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def compiled(code: str) -> str:
+    """Run Python where Triton compiles instead of interpreting."""
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def facts() -> Any:
+    return json.loads(compiled("from tests.runtime import compiled; compiled.main()").splitlines()[-1])
+
+
+def test_lengths_batches_strides_and_parameters_share_one_kernel(facts: Any) -> None:
+    assert facts["one_kernel_for_everything"] == {"sources": 1, "kernels": 1}
+
+
+def test_short_way_passes_what_triton_would(facts: Any) -> None:
+    for short, same, same_types in facts["short_way_is_right"]["same"]:
+        assert short
+        assert same
+        assert same_types
+
+
+def test_one_tensor_as_q_k_and_v_is_not_recorded_as_one_argument(facts: Any) -> None:
+    assert facts["aliased_inputs"] == {"short": True, "right": True}
+
+
+def test_short_way_is_left_when_it_would_be_wrong(facts: Any) -> None:
+    seen = facts["long_way_when_needed"]
+    taken = ("warm", "again", "settled", "replaced", "no_grad")
+    left = ("misaligned", "captured changed", "replaced by another", "profiled")
+    assert {name: seen[name] for name in taken + left} == dict.fromkeys(taken, True) | dict.fromkeys(left, False)
+    assert seen["made anew"], "tensors derived from a changed tensor must be made again"
+    assert (seen["kernels"], seen["kernels after misaligned"]) == (1, 2)
+
+
+def test_short_way_refuses_what_the_long_way_refuses(facts: Any) -> None:
+    seen = facts["long_way_when_needed"]
+    assert "no backward" in seen["gradient"]
+    assert seen["unknown"] == "the spec has no such parameter or tensor"
+    assert seen["param"] == "'x' is no int32"
+    assert "int32" in seen["range"]
+
+
+def test_outputs_keep_the_order_of_q_on_both_ways(facts: Any) -> None:
+    seen = facts["outputs"]["seen"]
+    plain, moved = seen[:3], seen[3:]
+    assert plain == [[[2, 4, 64, 16], [4096, 1024, 16, 1], "torch.bfloat16", [2, 4, 64], "torch.float32"]] * 3
+    assert moved == [[[2, 4, 64, 16], [4096, 16, 64, 1], "torch.bfloat16", [2, 4, 64], "torch.float32"]] * 3
+
+
+def test_cost_of_a_call() -> None:
+    """A generous bound, for a loaded machine; `python tests/runtime/launch_cost.py` prints the exact figures."""
+    costs = json.loads(compiled("import json; from tests.runtime.launch_cost import measure; print(json.dumps(measure()))"))
+    print({name: f"{cost:.2f} us" for name, cost in costs.items()})
+    assert costs["call"] < 25
+    assert costs["call"] < costs["Triton's kernel[grid](...), arguments ready"]
+
+
+def test_runtime_imports_neither_torch_nor_triton() -> None:
+    rooms = ", ".join(f"attngen.runtime.{path.stem}" for path in (ROOT / "attngen/runtime").glob("[a-z]*.py"))
+    assert compiled(f"import sys, {rooms}, attngen.oracle; print({{'torch', 'triton'}} & set(sys.modules))") == "set()\n"
