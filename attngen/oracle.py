@@ -57,7 +57,7 @@ def environment(spec: Any, batch: int, m: int, n: int, values: Mapping[str, Any]
     """Every leaf of the definition at every point of [B, Hq, M, N]."""
     definition = definition_of(spec)
     arrays = dict(getattr(spec, "captured", {})) | dict(values)
-    known = [x.name for x in (*definition.params, *definition.tensors)]
+    known = [p.name for p in definition.params] + [t.name for t in definition.tensors]
     for name in values:
         if name not in known:
             raise CallError(f"unknown argument `{name}`", place="reference", remedy=did_you_mean(name, known))
@@ -72,4 +72,4 @@ def environment(spec: Any, batch: int, m: int, n: int, values: Mapping[str, Any]
 
 
 def definition_of(spec: Any) -> Definition:
-    return spec if isinstance(spec, Definition) else spec.definition  # type: ignore[no-any-return]
+    return spec if isinstance(spec, Definition) else spec.definition

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from attngen.emit.triton import Origin, emit_triton
+from attngen.errors import UnsupportedError
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.build import build_graph
 from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
+from attngen.language.arrays import to_numpy
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec
 from attngen.planner.choose import choose_plan
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention, Emitted, Request
+from attngen.runtime.tensors import Sizes
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
+from attngen.tiling.call import Call
 from attngen.tiling.schedule import Schedule
+from attngen.tiling.tile_list import build as build_tile_list
 
 DEFAULT_DTYPE = "bf16"
 
@@ -40,22 +48,24 @@ def generate(
     target: str = "h100",
     *,
     dtype: str | None = None,
-    plan: Plan | None = None,
+    plan: Plan | Mapping[str, int] | None = None,
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
 ) -> Generated:
     """Compile ``spec`` for ``target`` (a device or an architecture) up to the source text.
 
-    ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. ``plan`` is
-    taken as it is. ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the
-    planner: the kernel runs at every length. Raises PlanError with the arithmetic where nothing fits.
+    ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
+    taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
+    ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
+    runs at every length. Raises PlanError with the arithmetic where nothing fits.
     """
     element = dtype or spec.dtype or DEFAULT_DTYPE
     definition = spec.definition
     graph = _graph(definition, element, False)
-    problem = _problem(spec, graph, element, seqlen_q if seqlen_q is not None else seqlen, seqlen)
-    plan = plan or choose_plan(problem, find_target(target))
+    if not isinstance(plan, Plan):
+        problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
+        plan = choose_plan(problem, find_target(target), plan)
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -76,10 +86,12 @@ def _graph(definition: Definition, dtype: str, row_heads: bool) -> AttentionGrap
     return run_passes(build_graph(definition), row_heads=row_heads, precise=dtype == "fp32")
 
 
-def _problem(
-    spec: AttentionSpec, graph: AttentionGraph, dtype: str, seqlen_q: int | None, seqlen_kv: int | None
+def problem_of(
+    spec: AttentionSpec, dtype: str | None = None, seqlen_q: int | None = None, seqlen_kv: int | None = None
 ) -> Problem:
     """What the planner has to know: the extra instructions that score and mask cost an element."""
+    element = dtype or spec.dtype or DEFAULT_DTYPE
+    graph = _graph(spec.definition, element, False)
     score, mask = graph.get(AttentionOp.SCORE), graph.get(AttentionOp.MASK)
     assert score is not None and score.expr is not None
     score_ops = [node.op for node in walk(score.expr) if node.op not in LEAVES]
@@ -87,7 +99,7 @@ def _problem(
     exps = sum(op in (Op.EXP2, Op.LOG, Op.LOG2, Op.SIN, Op.COS, Op.DIV, Op.SQRT, Op.RSQRT) for op in score_ops)
     return Problem(
         definition=graph.definition,
-        dtype=dtype,
+        dtype=element,
         seqlen_q=seqlen_q,
         seqlen_kv=seqlen_kv,
         blocks=spec.blocks,
@@ -99,7 +111,7 @@ def _problem(
 
 
 def compile(
-    spec: AttentionSpec, backend: str | None = None, target: str | None = None, plan: Plan | None = None
+    spec: AttentionSpec, backend: str | None = None, target: str | None = None, plan: Plan | Mapping[str, int] | None = None
 ) -> Attention:
     """A callable for the variant: ``f(q, k, v, *, return_lse=False, out=None, **params_and_tensors)``."""
 
@@ -109,4 +121,22 @@ def compile(
         )
         return Emitted(made.text, made.plan, made.schedule)
 
-    return Attention(spec, emit, backend=backend, target=target)
+    if backend not in (None, "triton"):
+        raise UnsupportedError(f"backend {backend!r}", place="compile", remedy="leave it out, or use backend='triton'")
+    def tiles(emitted: Emitted, sizes: Sizes, params: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[Any, ...]:
+        import torch
+
+        heads = spec.definition.heads
+        call = Call(
+            M=sizes.m,
+            N=sizes.n,
+            B=sizes.batch,
+            H=heads.q,
+            params=params,
+            tensors={name: to_numpy(tensor) for name, tensor in tensors.items()},
+            heads_a_tile=heads.group if emitted.plan.pack > 1 else 1,
+        )
+        found = build_tile_list(emitted.schedule, call)
+        return tuple(torch.from_numpy(array) for array in (found.offsets, found.split, found.indices))
+
+    return Attention(spec, emit, target=target, build_tiles=tiles)

@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from attngen.cli.app import app
 
     try:
-        app(args=argv)
+        app(args=argv, prog_name="attngen")
     except AttngenError as error:
         from attngen.cli.output import show_error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from attngen.cli.options import AsJson, DtypeName, PlanText, SpecPath, TargetName, Values
 
 
-class Stage(str, Enum):
+class Stage(StrEnum):
     """A value of the pipeline that can be printed."""
 
     graph = "graph"
@@ -30,7 +30,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Cost by length of full attention and of this mask; tiles, bytes, limits; the plan and its rivals."""
-    from attngen.cli.options import load_spec, parse_values
+    from attngen.cli.options import load_spec, parse_plan, parse_values
     from attngen.cli.output import print_json
     from attngen.explanation import explain as make
 
@@ -40,7 +40,7 @@ def explain(
         seqlen,
         stage=stage.value if stage else None,
         dtype=dtype,
-        plan=plan,
+        plan=parse_plan(plan),
         params=parse_values(param),
     )
     if as_json:

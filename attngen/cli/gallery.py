@@ -56,7 +56,8 @@ def _text(entry: Entry) -> str:
     from attngen.cli.options import load_spec
 
     try:
-        return pipeline.generate(load_spec(entry.spec), entry.target).text
+        command = f"attngen generate examples/{entry.spec.name} --target {entry.target}"
+        return pipeline.generate(load_spec(entry.spec), entry.target, command=command).text
     except AttngenError as error:
         raise GalleryError(str(error), place=f"examples/{entry.spec.name} for {entry.target}") from error
 

@@ -45,14 +45,17 @@ def generate(
 def _generate_one(
     path: Path, target: str, output: Path | None, plan: str | None, dtype: str | None, as_json: bool
 ) -> None:
-    from attngen.cli.options import load_spec
+    from attngen.cli.options import load_spec, parse_plan
     from attngen.cli.output import check_target_file, console, print_json, write_text
 
     if output is not None:
         check_target_file(output)
     from attngen import pipeline
 
-    made = pipeline.generate(load_spec(path), target, dtype=dtype, plan=plan)
+    command = f"attngen generate {path} --target {target}"
+    command += f" --dtype {dtype}" if dtype else ""
+    command += f" --plan {plan}" if plan else ""
+    made = pipeline.generate(load_spec(path), target, dtype=dtype, plan=parse_plan(plan), command=command)
     if output is not None:
         write_text(output, made.text)
     if as_json:

@@ -55,3 +55,10 @@ def parse_values(texts: list[str] | None) -> dict[str, int | float]:
         if not equals or not name.strip():
             raise SpecError(f"`{text}` is not NAME=NUMBER", place="--param", remedy="write --param W=4096")
     return values
+
+
+def parse_plan(text: str | None) -> dict[str, int] | None:
+    """``"block_m=64,num_warps=4"`` as fields of a plan."""
+    from attngen.planner.overrides import parse_plan_overrides
+
+    return parse_plan_overrides(text) if text else None

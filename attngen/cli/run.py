@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from attngen.sample import Sizes
     from attngen.language.spec import AttentionSpec
+    from attngen.sample import Sizes
 
 # one unit in the last place of 1.0: rounding the weights costs half of it, rounding the output the other half
 EPSILON = {"fp16": 2.0**-10, "bf16": 2.0**-7, "fp32": 2.0**-23}
@@ -69,7 +69,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the kernel on random input and compare it with the oracle. Exit code 1 when they disagree."""
-    from attngen.cli.options import load_spec, parse_values
+    from attngen.cli.options import load_spec, parse_plan, parse_values
     from attngen.cli.output import console, print_json
     from attngen.sample import Sizes
 
@@ -79,7 +79,15 @@ def run(
     sizes = Sizes(batch, queries or seqlen, seqlen)
     out = console(stderr=True)
     with out.status(f"{loaded.name}: {sizes.queries} queries by {sizes.keys} keys"):
-        verdict = judge(loaded, sizes, backend=backend, dtype=dtype, plan=plan, values=parse_values(param), seed=seed)
+        verdict = judge(
+            loaded,
+            sizes,
+            backend=backend,
+            dtype=dtype,
+            plan=parse_plan(plan),
+            values=parse_values(param),
+            seed=seed,
+        )
     if as_json:
         print_json({**asdict(verdict), "agrees": verdict.agrees})
     else:
@@ -114,7 +122,7 @@ def judge(
     *,
     backend: str | None = None,
     dtype: str | None = None,
-    plan: str | None = None,
+    plan: dict[str, int] | None = None,
     values: dict[str, int | float] | None = None,
     seed: int = 0,
 ) -> Verdict:
@@ -123,8 +131,8 @@ def judge(
     import numpy as np
 
     from attngen import pipeline
-    from attngen.sample import sample
     from attngen.language.definition import Sigmoid
+    from attngen.sample import sample
 
     definition = spec.definition
     name = definition.dtype or dtype or "bf16"

@@ -29,8 +29,8 @@ COLOURS = {
 }
 _OTHER = ("#eef1f4", "#8a98a5")
 _TEXT_WIDTH, _LABEL_WIDTH, _LABEL_LINES = 88, 46, 8
-_CHARACTER = 0.088
-_LINE = 0.2
+_CHARACTER = 0.078
+_LINE = 0.165
 """Inches of a character and of a line of label at the font size used."""
 
 
@@ -98,7 +98,7 @@ def draw_graph(graph: AttentionGraph | nx.MultiDiGraph, path: str | Path, title:
     graph = _nodes(graph)
     labels = {node: _label(graph, node, _LABEL_WIDTH) for node in graph}
     widths = {node: max(map(len, lines)) * _CHARACTER + 0.34 for node, lines in labels.items()}
-    heights = {node: len(lines) * _LINE + 0.16 for node, lines in labels.items()}
+    heights = {node: len(lines) * _LINE + 0.18 for node, lines in labels.items()}
     plan = layout(graph, widths, heights, gaps=(0.3, 0.36))
 
     figure = Figure(figsize=(max(plan.width, 2.0) + 0.4, max(plan.height, 0.8) + 0.3), dpi=160, facecolor="white")
@@ -115,10 +115,30 @@ def draw_graph(graph: AttentionGraph | nx.MultiDiGraph, path: str | Path, title:
     for node, (x, y) in plan.nodes.items():
         fill, border = COLOURS.get(str(graph.nodes[node].get("kind", "")), _OTHER)
         _box(axes, x, y, widths[node], heights[node], fill, border)
-        axes.text(x, y, "\n".join(labels[node]), ha="center", va="center", fontsize=9, color=INK, family="monospace")
+        _write(axes, labels[node], x, y, widths[node])
     if title:
         axes.set_title(title, color=INK, fontsize=12, fontweight="bold", loc="left", x=0.02)
     return save_figure(figure, path)
+
+
+def _write(axes: Any, lines: list[str], x: float, y: float, wide: float) -> None:
+    """The name of a node in bold; below it short lines centred, longer text flush left like code."""
+    left = len(lines) > 2
+    top = y - (len(lines) - 1) * _LINE / 2
+    for index, line in enumerate(lines):
+        heading = index == 0
+        flush = left and not heading
+        axes.text(
+            x - wide / 2 + 0.15 if flush else x,
+            top + index * _LINE,
+            line,
+            ha="left" if flush else "center",
+            va="center",
+            fontsize=9,
+            fontweight="bold" if heading else "normal",
+            color=INK,
+            family="monospace",
+        )
 
 
 def _marks(graph: nx.MultiDiGraph, source: Hashable, target: Hashable) -> str:

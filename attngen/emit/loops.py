@@ -43,10 +43,17 @@ def _keep(mask: Node | None, bound_check: bool) -> Expr:
 
 
 def loop_views(
-    schedule: Schedule, score: Node, mask: Node | None, scalars: Printer, tiles: dict[bool, Printer], factor: str
+    schedule: Schedule,
+    score: Node,
+    mask: Node | None,
+    scalars: Printer,
+    tiles: dict[bool, Printer],
+    *,
+    factor: str,
+    list_head: str,
 ) -> tuple[LoopView, ...]:
-    """``scalars`` prints bounds; ``tiles[masked]`` prints what happens to a tile."""
-    sweeps = _list_sweeps() if schedule.tile_list else [
+    """``scalars`` prints bounds; ``tiles[masked]`` prints what happens to a tile; ``list_head`` finds its tile list."""
+    sweeps = _list_sweeps(list_head) if schedule.tile_list else [
         (sweep.masked, sweep.why, *_closed_form(sweep, scalars)) for sweep in schedule.sweeps
     ]  # fmt: skip
     views = []
@@ -120,11 +127,11 @@ def _joined(intervals: tuple[Interval, ...], kind: str, scalars: Printer) -> tup
     return "\n".join(lines), f"for step in range(0, {steps}):", "\n".join(body)
 
 
-def _list_sweeps() -> list[tuple[bool, str, str, str, str]]:
+def _list_sweeps(head: str) -> list[tuple[bool, str, str, str, str]]:
     setup = "\n".join(
         [
-            "list_row = tile_offsets + batch * stride_lb + head * stride_lh + q_tile",
-            "list_split = tl.load(tile_split + batch * stride_sb + head * stride_sh + q_tile)",
+            f"list_row = tile_offsets + batch * stride_lb + {head} * stride_lh + q_tile",
+            f"list_split = tl.load(tile_split + batch * stride_sb + {head} * stride_sh + q_tile)",
         ]
     )
     start = "start = tl.load(tile_indices + step) * BLOCK_N"

@@ -65,7 +65,15 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         axis = Axis.TILE if bound.reduce == "uniform" else Axis.ROW
         prologue += scalars.statements(expr, bound.name, axis)
         prologue += [] if axis is Axis.TILE else [f"{bound.name} = tl.{bound.reduce}({bound.name})"]
-    loops = loop_views(schedule, score, mask, scalars, tiles, "qk_scale" if factor else "")
+    loops = loop_views(
+        schedule,
+        score,
+        mask,
+        scalars,
+        tiles,
+        factor="qk_scale" if factor else "",
+        list_head="kv_head" if packed else "head",
+    )
     sink_text = "" if sink is None else _sink_text(sink, scalars, packed)
     if any("rows" in line for line in [*prologue, *(loop.score + loop.keep + loop.columns for loop in loops)]):
         prologue.insert(0, "rows = tl.minimum(offs_m, M - 1)  # rows beyond the end read the last one and are not stored")

@@ -11,6 +11,7 @@ _BINARY = {
     Op.ADD: (6, "+"), Op.SUB: (6, "-"), Op.MUL: (7, "*"), Op.DIV: (7, "/"), Op.FLOORDIV: (7, "//"), Op.MOD: (7, "%"),
 }  # fmt: skip
 _COMPARISON, _UNARY, _ATOM = 5, 8, 9
+LONGEST = 20_000
 
 
 def _leaf(node: Expr) -> tuple[str, int]:
@@ -33,7 +34,11 @@ def _leaf(node: Expr) -> tuple[str, int]:
 
 
 def show(root: Expr) -> str:
-    """One line of text with the fewest parentheses; shared sub-expressions are written out."""
+    """One line of text with the fewest parentheses; shared sub-expressions are written out.
+
+    A sub-expression whose text would be longer than `LONGEST` is only named: sharing can make the
+    text exponentially longer than the expression.
+    """
     text: dict[Expr, tuple[str, int]] = {}
 
     def at(node: Expr, floor: int) -> str:
@@ -60,4 +65,6 @@ def show(root: Expr) -> str:
         else:
             name = {Op.SHL: "shift_left", Op.SHR: "shift_right"}.get(node.op, node.op.value)
             text[node] = (f"{name}({', '.join(at(arg, 0) for arg in node.args)})", _ATOM)
+        if len(text[node][0]) > LONGEST:
+            text[node] = (f"<{node.op.value} of {sum(1 for _ in walk(node))} operations>", _ATOM)
     return text[root][0]

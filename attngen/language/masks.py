@@ -145,6 +145,7 @@ def global_tokens(n: Number) -> Mask:
     return vocabulary_mask(call_text("global_tokens", n), keep)
 
 
+_MOST_RANDOM = 64
 _PRIME, _ROW, _PICK, _SEED = 32749, 7919, 104729 % 32749, 15485863 % 32749
 
 
@@ -161,6 +162,12 @@ def bigbird(block: int = 64, window: int = 3, globals: int = 2, random: int = 3,
     positive("bigbird", "block", block)
     for name, value in (("window", window), ("globals", globals), ("random", random), ("seed", seed)):
         whole("bigbird", name, value, least=0, constant=True)
+    if random > _MOST_RANDOM:
+        raise SpecError(
+            f"{random} random blocks a row",
+            place="bigbird(random)",
+            remedy=f"use at most {_MOST_RANDOM}, or block_sparse",
+        )
 
     def keep(s: Scope) -> Any:
         bq, bk = s.pos // block, s.kv // block

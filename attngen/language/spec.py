@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -124,6 +125,11 @@ class AttentionSpec:
             if name not in known:
                 raise SpecError(f"`{name}` is no argument of a spec", place="replace", remedy=did_you_mean(name, known))
         return AttentionSpec(**{name: getattr(self, name) for name in known} | changes)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        arguments = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        plain = arguments | {"params": dict(self.params), "tensors": dict(self.tensors)}
+        return partial(AttentionSpec, **plain), ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AttentionSpec):

@@ -50,8 +50,13 @@ class Mask:
         text = None if self.text is None else f"~{_wrapped(self, 9)}"
         return Mask(text, lambda scope: make(Op.NOT, self.lower(scope)))
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return super().__reduce__() if self.text is None else (as_mask, (self.text,))
+
     def __bool__(self) -> bool:
-        raise SpecError("a mask has no truth value", place="mask", remedy="join masks with & | ~ instead of and, or, not")
+        raise SpecError(
+            "a mask has no truth value", place="mask", remedy="join masks with & | ~ instead of and, or, not"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,9 @@ class Score:
     text: str | None
     lower: Lower = field(repr=False)
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return super().__reduce__() if self.text is None else (as_score, (self.text,))
+
 
 @dataclass(frozen=True, eq=False)
 class SigmoidTerm:
@@ -68,6 +76,9 @@ class SigmoidTerm:
 
     text: str
     lower: Lower = field(repr=False)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return str, (self.text,)
 
 
 def _wrapped(mask: Mask, floor: int) -> str:

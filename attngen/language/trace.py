@@ -17,12 +17,14 @@ from typing import Any
 
 from attngen.errors import AttngenError, TraceError
 from attngen.expr.build import B_IDX, H_IDX, KV_IDX, Q_IDX, SCORE, to_bool, to_float
-from attngen.expr.op import Expr, Kind, TensorRef
+from attngen.expr.op import Expr, Kind, TensorRef, walk
 from attngen.language import torch_names
 from attngen.language.bind import array_names, bind
 from attngen.language.captured import Session, function_name, traced
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+_MOST_NODES = 5_000
 
 Capture = Callable[[Any, str], TensorRef]
 Pin = Callable[[TensorRef, int, int], None]
@@ -67,6 +69,12 @@ def _trace(
         ) from error
     if items is None:
         raise TraceError(f"the {what} returned None", place=_where(mod), remedy="add a `return`")
+    if isinstance(items, Expr) and (count := sum(1 for _ in walk(items))) > _MOST_NODES:
+        raise TraceError(
+            f"the {what} unrolls to {count} operations",
+            place=_where(mod),
+            remedy=f"at most {_MOST_NODES}: compute a tensor before the call and load from it",
+        )
     if isinstance(items, tuple):
         raise TraceError(
             f"the {what} returned a row of {len(items)} values", place=_where(mod), remedy="reduce it: .any(), .sum()"

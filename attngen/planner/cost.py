@@ -173,7 +173,9 @@ def _tile_time(candidate: Candidate, problem: Problem, target: Target, pipes: di
     """Cycles between two key tiles of one multiprocessor that holds ``resident`` blocks."""
     # each scheduler has its own part of the pipes, and a warp lives on one of them
     idle = max(1.0, target.sub_partitions / (resident * candidate.num_warps))
-    work = sorted([idle * pipes["matrix"], idle * max(pipes["issue"], pipes["exp"]), pipes["shared"] * 0.5])
+    # exponentials are issued by the same warps as the rest of the softmax, and overlap it only in part
+    softmax = max(pipes["issue"], pipes["exp"]) + 0.35 * min(pipes["issue"], pipes["exp"])
+    work = sorted([idle * pipes["matrix"], idle * softmax, pipes["shared"] * 0.5])
     # few warps run the pipes one after another, many overlap them, and a pipe that dwarfs the others hides them
     by_warps = min(0.4, (resident * candidate.num_warps - 4) / 40)
     overlap = max(by_warps, min(0.9, (work[-1] / work[-2] - 2) / 6), 0.0)

@@ -83,7 +83,9 @@ _FITS = {
     "mfma": _Fit(76, 1.0, 1.0, 1.0, chunk=12, operand=1.0),
     # every operand of RDNA3's WMMA is held twice, once in each half of the wave
     "wmma": _Fit(76, 1.17, 1.0, 2.0, chunk=12, operand=2.0),
+    # loosely: what ptxas hoists out of an unrolled product on FMA units varies by a factor of two
     "fma": _Fit(40, 3.0, 5.5, 0.0),
+    "fma, one stage": _Fit(140, 3.0, 5.5, 0.0),
 }
 
 
@@ -94,6 +96,8 @@ def _fit(candidate: Candidate, kind: str) -> _Fit:
         return _FITS["mma, few rows"]
     if kind == "mma" and not rows_split(candidate, kind):
         return _FITS["mma, columns split"]
+    if kind == "fma" and candidate.num_stages == 1:
+        return _FITS["fma, one stage"]
     return _FITS[kind]
 
 
@@ -126,7 +130,8 @@ def _shared(candidate: Candidate, problem: Problem, kind: str) -> tuple[int, str
     values = candidate.block_n * sum(candidate.chunks_v) * size
     probabilities = candidate.block_m * candidate.block_n * size if _spreads(candidate, kind) else 0
     if kind in ("mfma", "wmma"):
-        return _shared_amd(candidate, queries, keys, values, probabilities)
+        passing = candidate.block_m * max(candidate.chunks_qk) * size
+        return _shared_amd(candidate, passing, keys, values, probabilities)
     # mma copies tiles ahead of their use, so one buffer fewer than stages; wgmma and tcgen05 read them in flight
     # and a single stage holds no more than the operand in use
     ahead = kind in ("wgmma", "tcgen05") and candidate.num_stages > 1
@@ -142,16 +147,18 @@ def _shared(candidate: Candidate, problem: Problem, kind: str) -> tuple[int, str
     if kind == "tcgen05" and candidate.num_stages == 1:
         total += 4 * KIB
         text += f" + {4 * KIB} row statistics"
-    if candidate.descriptors or (problem.dtype == "fp32" and probabilities):
+    if candidate.descriptors or kind == "tcgen05" or (problem.dtype == "fp32" and probabilities):
         total += KIB
-        text += f" + {KIB} {'barriers' if candidate.descriptors else 'padding'}"
+        text += f" + {KIB} {'padding' if probabilities else 'barriers'}"
     return total, text
 
 
 def _spreads(candidate: Candidate, kind: str) -> bool:
     """Whether probabilities pass through shared memory because another warp needs them."""
     if kind in ("mfma", "wmma"):
-        return candidate.block_m < rows_per_warp(kind) * candidate.num_warps
+        # in a tile of one MFMA's rows every wave makes all the probabilities itself
+        least = rows_per_warp(kind) if kind == "mfma" else 0
+        return least < candidate.block_m < rows_per_warp(kind) * candidate.num_warps
     return kind == "fma" or not rows_split(candidate, kind)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attngen.runtime.shortcut import ALIGNMENT, Layout, replay_factory
+from attngen.runtime.shortcut import ALIGNMENT, ENVIRONMENT, Layout, replay_factory
 
 Prepared = tuple[Any, Sequence[int], Sequence[Any], Mapping[str, Any]]
 """What an emitted `prepare` returns: kernel, grid, arguments, constants."""
@@ -32,6 +32,7 @@ class Params:
 def locate_params(prepare: Callable[[Mapping[str, Any]], Prepared], values: Mapping[str, Any]) -> Params:
     """Find the places by preparing again with other values, one parameter at a time."""
     kernel, grid, args, constants = prepare(values)
+    free = [p.do_not_specialize for p in kernel.params if p.name not in constants]
     positions: dict[str, tuple[int, ...]] = {}
     keyed: set[str] = set()
     for name, value in values.items():
@@ -43,17 +44,14 @@ def locate_params(prepare: Callable[[Mapping[str, Any]], Prepared], values: Mapp
             continue
         numbers = [i for i, x in enumerate(args) if isinstance(x, (int, float))]
         changed = tuple(i for i in numbers if args[i] != args2[i])
-        direct = all(args[i] == value and args2[i] == other and _one_binary(kernel, i, value) for i in changed)
+        # Triton compiles other binaries for some integers (never for floats), unless the kernel says not to
+        one_binary = isinstance(value, float) or all(free[i] for i in changed)
+        direct = one_binary and all(args[i] == value and args2[i] == other for i in changed)
         if direct and changed and grid == grid2 and constants == constants2:
             positions[name] = changed
         else:
             keyed.add(name)
     return Params(positions, frozenset(keyed))
-
-
-def _one_binary(kernel: Any, position: int, value: int | float) -> bool:
-    """Whether Triton compiles the same binary for every value here (it never looks at the value of a float)."""
-    return isinstance(value, float) or bool(kernel.params[position].do_not_specialize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,14 @@ class Launched:
     integers: frozenset[str]
 
 
+def read_directly(launched: Launched) -> frozenset[str]:
+    """The named tensors that the kernel reads themselves, not something made from them."""
+    direct = {id(x) for x in launched.prepared[2]}
+    return frozenset(name for name, x in launched.named.items() if id(x) in direct)
+
+
 def made_by_launcher(launched: Launched) -> bool:
-    """Whether the kernel reads tensors that are neither inputs nor named (derived ones, tile lists)."""
+    """Whether the kernel reads tensors that are neither inputs nor named (derived ones, copies, tile lists)."""
     known = {id(x) for x in (*launched.tensors, *launched.named.values())}
     return any(hasattr(x, "data_ptr") and id(x) not in known for x in launched.prepared[2])
 
@@ -97,7 +101,12 @@ def record(
     runtime = [i for i, name in enumerate(kernel.arg_names) if name not in constants]
     if len(runtime) != len(args) or any(hasattr(x, "data_ptr") and x.data_ptr() % ALIGNMENT for x in args):
         return None
-    words = {id(x): word for x, word in zip(launched.tensors, ("q", "k", "v", "out", "lse"), strict=True) if x is not None}
+    given = {id(x) for x in args}
+    if any(x is not None and id(x) not in given for x in launched.tensors):
+        return None  # the launcher copied an input (its rows were not contiguous): the copy is of this call alone
+    words = {
+        id(x): word for x, word in zip(launched.tensors, ("q", "k", "v", "out", "lse"), strict=True) if x is not None
+    }
     words |= {id(x): name for name, x in launched.named.items() if name in launched.passed}
     slots = {place: words[id(x)] for place, x in zip(runtime, args, strict=True) if id(x) in words}
     pointers = tuple(dict.fromkeys(slots.values()))
@@ -140,4 +149,6 @@ def record(
         "function": compiled.function,
         "packed": compiled.packed_metadata,
     }
-    return replay_factory(layout)(environment, template, [(ref, version) for _, ref, version in watched])
+    return replay_factory(layout)(
+        [environment[name] for name in ENVIRONMENT], template, [(ref, version) for _, ref, version in watched]
+    )

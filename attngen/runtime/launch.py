@@ -5,46 +5,33 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import cache
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from attngen.errors import UnsupportedError
 from attngen.expr.op import tensors as tensors_of
 from attngen.language.definition import Definition, Softmax
-from attngen.planner.plan import Plan
-from attngen.runtime.bind import Launched, Params, locate_params, made_by_launcher, record
+from attngen.runtime.bind import Launched, Params, locate_params, made_by_launcher, read_directly, record
 from attngen.runtime.cache import Cache, Stored
 from attngen.runtime.interpreter import repair
 from attngen.runtime.load import load
+from attngen.runtime.request import Emitted as Emitted
+from attngen.runtime.request import Request as Request
 from attngen.runtime.shortcut import call_function
 from attngen.runtime.tensors import Checker, Sizes, dtype_name, target_of, torch_dtype, way_to_run
-from attngen.tiling.schedule import Schedule
+from attngen.runtime.tiles import tile_lists
+
+TileBuilder = Callable[[Emitted, Sizes, Mapping[str, Any], Mapping[str, Any]], Sequence[Any]]
+"""(emitted, lengths, parameters, named tensors) -> (offsets, split, indices), int32 tensors on any device."""
 
 INTERPRETED_TARGET = "h100"
 DECODE_ROWS = 16
 """Up to this many queries a head, a GQA kernel packs the heads of a group into one tile."""
 MAX_BOUND = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What decides a source, besides the spec."""
-
-    dtype: str
-    target: str
-    decode: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """What the pipeline answers to a request."""
-
-    source: str
-    plan: Plan
-    schedule: Schedule
+MAX_TILE_LISTS = 64
 
 
 @dataclass(slots=True)
@@ -90,30 +77,36 @@ class Attention:
         backend: str | None = None,
         target: str | None = None,
         cache: Cache | None = None,
-        build_tiles: Callable[[Emitted, Sizes, Mapping[str, Any], Mapping[str, Any]], tuple[Any, ...]] | None = None,
+        build_tiles: TileBuilder | None = None,
     ) -> None:
         if backend not in (None, "triton"):
-            raise UnsupportedError(f"backend {backend!r}", place="attngen.compile", remedy='use "triton", or leave it out')
+            raise UnsupportedError(
+                f"backend {backend!r}", place="attngen.compile", remedy='use "triton", or leave it out'
+            )
         self.spec = spec
         self.definition = _definition(spec)
         self.name: str = getattr(spec, "name", None) or "attention"
         self.captured: Mapping[str, Any] = getattr(spec, "captured", {})
         self.target, self.cache = target, cache
         self.loaded: dict[Request, Loaded] = {}
-        self._emit, self._build_tiles = emit, build_tiles
+        self._emit = emit
+        heads = self.definition.heads
+        self._build_tiles = build_tiles or partial(tile_lists, heads=heads.q, group=heads.group)
         self._check = Checker(self.name, self.definition)
         self._has_lse = isinstance(self.definition.normalizer, Softmax)
         self._sources = self._source_names()
         self._bound: dict[Any, Callable[..., Any]] = {}
         self._moved: dict[tuple[str, Any], tuple[int | None, Any]] = {}
-        self._tiles: dict[Any, tuple[tuple[tuple[str, Any, int], ...], tuple[Any, ...]]] = {}
+        self._tiles: dict[Any, tuple[tuple[tuple[str, Any, int | None], ...], tuple[Any, ...]]] = {}
         self._keyed: frozenset[str] = frozenset(p.name for p in self.definition.params)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         heads, dim = self.definition.heads, self.definition.head_dim
         made = ", ".join(f"{r.dtype} for {r.target}{' (decode)' if r.decode else ''}" for r in self.loaded)
-        return f"<attngen.Attention {self.name}: {heads.q}/{heads.kv} heads of {dim.qk}; {made or 'nothing emitted yet'}>"
+        return (
+            f"<attngen.Attention {self.name}: {heads.q}/{heads.kv} heads of {dim.qk}; {made or 'nothing emitted yet'}>"
+        )
 
     # --- the call ---------------------------------------------------------------------------------
 
@@ -224,7 +217,10 @@ class Attention:
         launched = Launched(
             compiled, (kernel, grid, args, constants), tensors, named, call.passed, loaded.params, integers
         )  # fmt: skip
-        watched = self._watch(call, made_by_launcher(launched))
+        made = made_by_launcher(launched)
+        watched = self._watch(
+            call, self._sources | (call.named.keys() - read_directly(launched)) if made else frozenset()
+        )
         if watched is None:
             return
         params, names = _names(self.definition)
@@ -239,17 +235,17 @@ class Attention:
     # --- tensors that are kept --------------------------------------------------------------------
 
     def _source_names(self) -> frozenset[str]:
-        """Named tensors that bounds, flags or tile lists may be made from: whole numbers, and all that the mask reads."""
+        """Named tensors that bounds, flags or tile lists may be made from: whole numbers, and what the mask reads."""
         whole = {ref.name for ref in self.definition.tensors if ref.dtype in ("bool", "int32", "int64")}
         return frozenset(whole | {ref.name for ref in tensors_of(self.definition.mask) if ref.derived is None})
 
-    def _watch(self, call: _Call, made: bool) -> tuple[tuple[str, Any, int], ...] | None:
-        """What must be unchanged for a replay: sources of made tensors, and originals of moved copies."""
+    def _watch(self, call: _Call, sources: Collection[str]) -> tuple[tuple[str, Any, int], ...] | None:
+        """What must be unchanged for a replay: ``sources`` of made tensors, and originals of moved copies."""
         watched = []
         for name, tensor in call.named.items():
             given = name in call.passed
             original = tensor if given else self.captured[name]
-            if (given or original is tensor) and not (made and name in self._sources):
+            if original is tensor and name not in sources:
                 continue
             version = _version(original)
             if version is None:
@@ -277,27 +273,22 @@ class Attention:
 
     def _tile_lists(self, loaded: Loaded, call: _Call) -> tuple[Any, ...]:
         """The lists of a mask without closed form, kept by lengths, parameters and the tensors they were made from."""
-        if self._build_tiles is None:
-            raise AssertionError(f"{self.name} needs tile lists and was compiled without a builder of them")
-        key = (id(loaded), call.sizes, tuple(call.params.items()), call.tensors[0].device)
+        device = call.tensors[0].device
+        key = (id(loaded), call.sizes, tuple(call.params.items()), device)
+        originals = {name: call.named[name] if name in call.passed else self.captured[name] for name in self._sources}
         kept = self._tiles.get(key)
-        if kept is not None and all(
-            ref() is (call.named[name] if name in call.passed else self.captured[name]) and ref()._version == version
-            for name, ref, version in kept[0]
-        ):
+        if kept is not None and all(ref() is originals[name] and ref()._version == v for name, ref, v in kept[0]):
             return kept[1]
-        tiles = self._build_tiles(loaded.emitted, call.sizes, call.params, call.named)
-        sources = []
-        for name in sorted(self._sources):
-            original = call.named[name] if name in call.passed else self.captured[name]
-            version = _version(original)
-            if version is None and hasattr(original, "data_ptr"):
-                return tiles  # inference tensors count no versions: do not keep what is made of them
-            if version is not None:
-                sources.append((name, weakref.ref(original), version))
-        if len(self._tiles) >= 64:
+        made = self._build_tiles(loaded.emitted, call.sizes, call.params, call.named)
+        tiles = tuple(x.to(device) for x in made)
+        tensors = {name: x for name, x in originals.items() if hasattr(x, "data_ptr")}
+        versions = {name: _version(x) for name, x in tensors.items()}
+        if None in versions.values():
+            return tiles  # inference tensors count no versions: what is made of them is not kept
+        if len(self._tiles) >= MAX_TILE_LISTS:
             self._tiles.clear()
-        self._tiles[key] = (tuple(sources), tiles)
+        sources = tuple((name, weakref.ref(x), versions[name]) for name, x in tensors.items())
+        self._tiles[key] = (sources, tiles)
         return tiles
 
     def forget(self) -> None:
@@ -314,17 +305,23 @@ class Attention:
 
 
 def _definition(spec: Any) -> Definition:
-    return spec if isinstance(spec, Definition) else spec.definition  # type: ignore[no-any-return]
+    return spec if isinstance(spec, Definition) else spec.definition
 
 
 def _names(definition: Definition) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(p.name for p in definition.params), tuple(t.name for t in definition.tensors)
 
 
-@cache
+_classes: dict[Any, type[Attention]] = {}
+
+
 def _with_call(cls: type[Attention], params: tuple[str, ...], tensors: tuple[str, ...]) -> type[Attention]:
     """The class with ``__call__`` written for these names."""
-    return type(cls.__name__, (cls,), {"__call__": call_function(params, tensors), "__doc__": cls.__doc__})
+    key = (cls, params, tensors)
+    if key not in _classes:
+        body = {"__call__": call_function(params, tensors), "__doc__": cls.__doc__, "__module__": cls.__module__}
+        _classes[key] = type(cls.__name__, (cls,), body)
+    return _classes[key]
 
 
 def _version(tensor: Any) -> int | None:

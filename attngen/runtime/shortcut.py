@@ -18,13 +18,19 @@ Texts depend on names and positions only, never on sizes, so each is compiled on
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 ALIGNMENT = 16
-_OURS = "self q k v return_lse out unknown".split()
+ENVIRONMENT = (
+    "grad_enabled", "enter", "leave", "empty_strided", "empty_like", "out_shape", "out_strides", "lse_shape",
+    "lse_strides", "dtype", "float32", "where", "current_device", "device", "on_device", "run", "grid", "stream",
+    "function", "packed",
+)  # fmt: skip
+"""What a replay needs besides its arguments, in this order."""
+_OURS = frozenset({"self", "q", "k", "v", "return_lse", "out", "unknown"})
 
 
 @cache
@@ -93,8 +99,8 @@ class Layout:
 
 
 @cache
-def replay_factory(layout: Layout) -> Callable[[Mapping[str, Any], Sequence[Any], Sequence[Any]], Callable[..., Any]]:
-    """(environment, constants, watched pairs) -> replay(q, k, v, out, *names): the outputs, or None for the long way."""
+def replay_factory(layout: Layout) -> Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], Callable[..., Any]]:
+    """(environment, constants, watched) -> replay(q, k, v, out, *names): the outputs, or None for the long way."""
     constants = [f"c{i}" for i in range(layout.length)]
     arguments = dict(enumerate(constants)) | dict(layout.slots)
     watch = ""
@@ -114,13 +120,10 @@ def replay_factory(layout: Layout) -> Callable[[Mapping[str, Any], Sequence[Any]
     allocate = "empty_like(q)" if layout.like_q else strided
     lse = "lse = empty_strided(lse_shape, lse_strides, dtype=float32, device=where)" if layout.lse else "lse = None"
     run = f"run(x, y, z, stream(device), function, packed, None, None, None, {', '.join(arguments.values())})"
-    environment = (
-        "grad_enabled, enter, leave, empty_strided, empty_like, out_shape, out_strides, lse_shape, lse_strides, dtype, float32, where, "
-        "current_device, device, on_device, run, grid, stream, function, packed"
-    )
-    return _compiled(f'''\
+    environment = ", ".join(ENVIRONMENT)
+    return _compiled(f"""\
 def shortcut(environment, constants, watched):
-    {environment} = (environment[name] for name in "{environment}".split(", "))
+    {environment} = environment
     x, y, z = grid
     {", ".join(constants)}, = constants
 {unpack}
@@ -142,4 +145,4 @@ def shortcut(environment, constants, watched):
         return {"(out, lse)" if layout.lse else "out"}
 
     return replay
-''')
+""")

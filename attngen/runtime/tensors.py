@@ -64,7 +64,9 @@ class Checker:
                 raise self.fail(argument, f"a {type(tensor).__name__}, not a torch tensor", "pass torch tensors")
             if tensor.dim() != 4:
                 raise self.fail(
-                    argument, f"shape {_shape(tensor)} has {tensor.dim()} dimensions", "use [batch, heads, rows, head_dim]"
+                    argument,
+                    f"shape {_shape(tensor)} has {tensor.dim()} dimensions",
+                    "use [batch, heads, rows, head_dim]",
                 )
         batch, m, n = q.shape[0], q.shape[2], k.shape[2]
         self._expect("q", q, (batch, heads.q, m, dim.qk), "[B, Hq, M, D]")
@@ -74,7 +76,9 @@ class Checker:
         dtype = dtype_name(q)
         wanted = (self.definition.dtype,) if self.definition.dtype else COMPUTE_DTYPES
         if dtype not in wanted:
-            raise self.fail("q", f"dtype {dtype}, the spec says {' or '.join(wanted)}", f"q.to({torch_dtype(wanted[0])})")
+            raise self.fail(
+                "q", f"dtype {dtype}, the spec says {' or '.join(wanted)}", f"q.to({torch_dtype(wanted[0])})"
+            )
         for argument, tensor in (("k", k), ("v", v)):
             if tensor.dtype != q.dtype:
                 raise self.fail(argument, f"dtype {dtype_name(tensor)}, q has {dtype}", f"{argument}.to({q.dtype})")
@@ -113,7 +117,7 @@ class Checker:
             )
 
     def names(self, values: Mapping[str, Any], captured: Mapping[str, Any]) -> None:
-        known = [x.name for x in (*self.definition.params, *self.definition.tensors)]
+        known = [p.name for p in self.definition.params] + [t.name for t in self.definition.tensors]
         for name in values:
             if name not in known:
                 words = [*known, "return_lse", "out"]
@@ -123,7 +127,7 @@ class Checker:
                 raise self.fail(name, "missing", f"pass {name}=...")
 
     def param(self, param: Param, value: Any) -> int | float:
-        """The value as the kernel takes it: an int for int32, a float for float32 (never the other: it would recompile)."""
+        """The value as the kernel takes it: an int for int32, a float for float32 (the other would recompile)."""
         if hasattr(value, "data_ptr"):
             raise self.fail(param.name, "a tensor, not a number", f"{param.name}.item(), which waits for the GPU")
         try:
@@ -132,7 +136,7 @@ class Checker:
             raise self.fail(param.name, f"{value!r} is no {param.dtype}", "pass a Python number") from None
         if param.dtype == "int32" and not -(2**31) <= number < 2**31:
             raise self.fail(param.name, f"{number} does not fit into int32", "pass a number below 2**31")
-        return number  # type: ignore[no-any-return]
+        return number
 
     def tensor(self, ref: TensorRef, tensor: Any, sizes: Sizes, device: Any) -> None:
         """A declared tensor, or one that replaces a captured tensor."""
@@ -142,18 +146,24 @@ class Checker:
             raise self.fail(ref.name, f"on {tensor.device}, q is on {device}", f"{ref.name}.to(q.device)")
         if dtype_name(tensor) != ref.dtype:
             raise self.fail(
-                ref.name, f"dtype {dtype_name(tensor)}, the spec says {ref.dtype}", f"{ref.name}.to({torch_dtype(ref.dtype)})"
+                ref.name,
+                f"dtype {dtype_name(tensor)}, the spec says {ref.dtype}",
+                f"{ref.name}.to({torch_dtype(ref.dtype)})",
             )
         heads = self.definition.heads
         letters = {"B": sizes.batch, "H": heads.q, "Hkv": heads.kv, "M": sizes.m, "N": sizes.n}
         wanted = [letters.get(dim, -1) if isinstance(dim, str) else dim for dim in ref.shape]
+        # longer is fine (positions up to a maximum length, kept once): what is beyond is not read
         fits = tensor.dim() == ref.rank and all(
-            want is None or have in (want, 1) for have, want in zip(tensor.shape, wanted, strict=True)
+            have == 1 or (have >= 1 if want is None else have >= want)
+            for have, want in zip(tensor.shape, wanted, strict=True)
         )
         if not fits:
             text = ", ".join("any" if dim is None else str(dim) for dim in ref.shape)
             raise self.fail(
-                ref.name, f"shape {_shape(tensor)}, expected [{text}]", f"here {letters}; a dimension of 1 broadcasts"
+                ref.name,
+                f"shape {_shape(tensor)}, expected [{text}]",
+                f"here {', '.join(f'{x} = {size}' for x, size in letters.items())}; a dimension of 1 broadcasts",
             )
 
 

@@ -19,10 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from attngen.expr.build import (
-    FALSE, INT, KV_IDX, M_LEN, N_LEN, Q_IDX, TRUE, const, load, make, named, rebuild, rewrite,
-    substitute, to_int,
-)  # fmt: skip
+from attngen.expr import build
+from attngen.expr.build import FALSE, INT, KV_IDX, Q_IDX, TRUE, const, load, make, named, rebuild, substitute, to_int
 from attngen.expr.op import COMPARISONS, Derived, Expr, Kind, Op, TensorRef, tensors, walk
 from attngen.expr.to_isl import AFFINE_OPS, affine_nodes
 from attngen.tiling.linear import Linear, linear
@@ -297,7 +295,7 @@ class _Work:
         return None if ups and downs else 1 if ups else -1 if downs else 0
 
     def _against(self, keys: Expr, op: Op, low: Callable[[], Expr], high: Callable[[], Expr], over: bool) -> Expr:
-        """``keys op row`` for some row (over) or for every row (under); ``low`` and ``high`` make the row's extremes."""
+        """``keys op row`` for some row (over) or every row (under); ``low`` and ``high`` make the row's ends."""
         match op:
             case Op.LT | Op.LE:
                 return make(op, keys, high() if over else low())
@@ -324,7 +322,7 @@ class _Work:
         row = linear(a.args[-1])
         if row == linear(Q_IDX):
             return a.value, a.args[:-1], False
-        if row == linear(make(Op.ADD, Q_IDX, make(Op.SUB, N_LEN, M_LEN))):
+        if row == linear(make(Op.ADD, Q_IDX, make(Op.SUB, build.N_LEN, build.M_LEN))):
             return a.value, a.args[:-1], True
         return None
 
@@ -339,7 +337,7 @@ class _Work:
             known = (expr, reduce) in self._made
             leaf = self._bound(expr, reduce)
             if not known:
-                self.facts += [make(Op.LE, const(0), leaf), make(Op.LE, leaf, N_LEN)]
+                self.facts += [make(Op.LE, const(0), leaf), make(Op.LE, leaf, build.N_LEN)]
             return leaf
 
         if inside == over:
@@ -372,4 +370,4 @@ def _without_strict_bools(root: Expr) -> Expr:
             return unequal if node.op is Op.NE else make(Op.NOT, unequal)
         return node
 
-    return rewrite(root, rule)
+    return build.rewrite(root, rule)

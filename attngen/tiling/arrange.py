@@ -63,7 +63,8 @@ def _without_choice(interval: Interval, ends: list[Expr], prover: Prover) -> Int
     for node in walk(interval.hi):
         if node.op is Op.WHERE:
             for end in ends:
-                candidate = Interval(interval.lo, replaced(interval.hi, node, make(Op.MIN, node.args[1], end)), interval.step)
+                hi = replaced(interval.hi, node, make(Op.MIN, node.args[1], end))
+                candidate = Interval(interval.lo, hi, interval.step)
                 if prover.same(interval, candidate):
                     return prover.shorter(candidate) or candidate
     return interval
@@ -76,8 +77,10 @@ def _degenerate(interval: Interval, guard: Expr, prover: Prover) -> bool:
         return False
     few = (axes.outer_size + axes.inner_size) // axes.inner_size + 1
     fails = prover.sets.tiles.set(make(Op.NOT, guard))
-    long = prover.tiles(Interval(make(Op.ADD, interval.lo, const(few)), interval.hi))
-    return bool((long & fails).is_empty())
+    visited = prover.tiles(interval) & fails
+    long = prover.tiles(Interval(make(Op.ADD, interval.lo, const(few)), interval.hi)) & fails
+    outside = (visited & prover.below(const(0))) | (visited & prover.starting(prover.usual_ends()[1]))
+    return bool(long.is_empty() and outside.is_empty())
 
 
 def _merged(pieces: list[Interval], prover: Prover) -> list[Interval]:
@@ -137,14 +140,14 @@ def _disjoint(pieces: list[Interval], prover: Prover) -> list[Interval] | None:
     if len(pieces) > 4:
         return None
     for order in permutations(pieces):
-        for cut in (_cut_starts, _cut_ends):
-            out = [short for item in cut(list(order)) if (short := prover.shorter(item)) is not None]
+        for cut in (_cut_starts(list(order)), _cut_ends(list(order))):
+            out = [short for item in cut if (short := prover.shorter(item)) is not None]
             if prover.union(out).is_equal(target):
                 return out
     return None
 
 
-def _cut_starts(order: list[Interval]) -> list[Interval] | None:
+def _cut_starts(order: list[Interval]) -> list[Interval]:
     """Each piece begins where those before it end."""
     out: list[Interval] = []
     for item in order:
@@ -175,7 +178,9 @@ def _without_shared(end: Expr, own: Expr) -> Expr:
     return nest(Op.MIN, rest) if rest else end
 
 
-def partition(any_loops: list[Interval], full_loops: list[Interval], prover: Prover) -> tuple[list[Interval], list[Interval]]:
+def partition(
+    any_loops: list[Interval], full_loops: list[Interval], prover: Prover
+) -> tuple[list[Interval], list[Interval]]:
     """(masked, full): every visited tile in exactly one of them, full ones within ``full_loops``."""
     homes: dict[int, list[Interval]] = {}
     for full in full_loops:

@@ -81,14 +81,16 @@ class _Found:
 def _closed_form(between: Approximation, exact: Expr, axes: Axes) -> _Found:
     if between.opaque:
         raise _NoClosedForm(between.opaque[0])
-    sets = TileSets(axes, [between.over, between.under, exact], list(between.facts))
+    sets = TileSets(axes, [between.over, between.under, exact], [*between.facts, *_facts_of_steps(between, axes)])
     prover = Prover(sets)
     visited = sets.touched(sets.points.set(between.over).coalesce())
     if visited.is_empty():
         return _Found(True, (), ())
     ends = _ends_of_steps(between, axes)
-    if ends and not (visited.intersect_params(_all_equal(sets, ends)) - sets.touched(sets.points.set(exact))).is_empty():
-        raise _NoClosedForm("its tiles follow no short rule")
+    if ends:
+        needless = visited.intersect_params(_all_equal(sets, ends)) - sets.touched(sets.points.set(exact))
+        if not needless.is_empty():
+            raise _NoClosedForm("its tiles follow no short rule")
     any_loops = loops(visited, prover, exact=False)
     if any_loops is None:
         raise _NoClosedForm("its tiles follow no short rule")
@@ -97,14 +99,15 @@ def _closed_form(between: Approximation, exact: Expr, axes: Axes) -> _Found:
     masked, whole = _written_out(masked, ends, prover), _written_out(whole, ends, prover)
     if len(masked) + len(whole) > MOST_INTERVALS:
         raise _NoClosedForm("its tiles fall into too many loops")
-    if any(size(bound) > MOST_OPERATIONS for item in masked + whole for bound in (item.lo, item.hi)):
+    sides = [side for item in masked + whole for side in (item.lo, item.hi)]
+    if any(size(side) > MOST_OPERATIONS for side in sides):
         raise _NoClosedForm("its loop bounds are too long to read")
     sweeps = []
     if whole:
         sweeps.append(Sweep(False, tuple(whole), "full tiles: every key is kept"))
     if masked:
         sweeps.append(Sweep(True, tuple(masked), _why(between, whole)))
-    used = {leaf.value.name for item in masked + whole for side in (item.lo, item.hi) for leaf in leaves(side, Op.NAMED)}
+    used = {leaf.value.name for side in sides for leaf in leaves(side, Op.NAMED)}
     bounds = tuple(bound for bound in between.bounds.values() if bound.name in used)
     return _Found(False, tuple(sweeps), bounds)
 
@@ -119,12 +122,23 @@ def _covered(sets: TileSets, under: Expr) -> isl.Set:
 
 def _ends_of_steps(between: Approximation, axes: Axes) -> dict[Expr, Expr]:
     """What the leaves for monotone values of the row stand for, in terms of the tile number."""
-    first = make(Op.MUL, const(axes.outer_size), axes.outer_tile)
-    last = make(Op.ADD, first, const(axes.outer_size - 1))
-    return {
-        leaf: tidy(substitute(term, {axes.outer: first if at_first else last}))
-        for leaf, (term, at_first) in between.steps.items()
-    }
+    return {leaf: tidy(_at_end(term, first, axes)) for leaf, (term, first) in between.steps.items()}
+
+
+def _at_end(value: Expr, first: bool, axes: Axes) -> Expr:
+    """A value of the row at the first or last row of the tile."""
+    start = make(Op.MUL, const(axes.outer_size), axes.outer_tile)
+    return substitute(value, {axes.outer: start if first else make(Op.ADD, start, const(axes.outer_size - 1))})
+
+
+def _facts_of_steps(between: Approximation, axes: Axes) -> list[Expr]:
+    """Quotients as isl likes them: n * leaf <= x < n * leaf + n says that leaf is x // n, without a division."""
+    facts = []
+    for leaf, (term, first) in between.steps.items():
+        if term.op is Op.FLOORDIV and term.args[1].op is Op.CONST and term.args[1].value > 0:
+            divided, multiple = _at_end(term.args[0], first, axes), make(Op.MUL, term.args[1], leaf)
+            facts += [make(Op.LE, multiple, divided), make(Op.LT, divided, make(Op.ADD, multiple, term.args[1]))]
+    return facts
 
 
 def _all_equal(sets: TileSets, values: dict[Expr, Expr]) -> isl.Set:

@@ -63,10 +63,12 @@ def tiles(schedule: Schedule, call: Call, *, b: int = 0, h: int = 0, inverse: bo
     return out.T if inverse else out
 
 
-def counts(schedule: Schedule, call: Call, *, heads: Heads, head_dim: HeadDim, itemsize: int = 2) -> Counts:
+def counts(
+    schedule: Schedule, call: Call, *, heads: Heads, head_dim: HeadDim, itemsize: int = 2, inverse: bool = False
+) -> Counts:
     """Tiles, operations and bytes of one call, summed over rows of tiles."""
-    rows, columns = _grid(schedule, call, False)
-    full, partial = _visited(schedule, call, heads)
+    rows, columns = _grid(schedule, call, inverse)
+    full, partial = _visited(schedule, call, heads, inverse)
     work = full + partial
     width = head_dim.qk + head_dim.v
     q_and_out = call.B * heads.q * call.M * width * itemsize
@@ -81,18 +83,18 @@ def counts(schedule: Schedule, call: Call, *, heads: Heads, head_dim: HeadDim, i
     )
 
 
-def _visited(schedule: Schedule, call: Call, heads: Heads) -> tuple[int, int]:
+def _visited(schedule: Schedule, call: Call, heads: Heads, inverse: bool) -> tuple[int, int]:
     """(full, partial) tiles over all batches and query heads."""
     used = {node.value for expr in (schedule.mask,) for node in walk(expr) if node.op is Op.INDEX}
     batches, head_count = (call.B if "b" in used else 1), (heads.q if "h" in used else 1)
     times = call.B // batches * (heads.q // head_count)
     if schedule.tile_list:
         sized = Call(call.M, call.N, call.B, heads.q, call.params, call.tensors)
-        found = tile_list.build(schedule, sized)
+        found = tile_list.build(schedule, sized, inverse=inverse)
         partial = int((found.split - found.offsets[:, :, :-1]).sum())
         return (len(found.indices) - partial) * times, partial * times
-    rows, _ = _grid(schedule, call, False)
-    named = _named(schedule, call, np.arange(batches), np.arange(head_count), False)
+    rows, _ = _grid(schedule, call, inverse)
+    named = _named(schedule, call, np.arange(batches), np.arange(head_count), inverse)
     totals = {True: 0, False: 0}
     for sweep in schedule.sweeps:
         for low, high, step in _spans(sweep, call, named, (batches, head_count, rows)):

@@ -70,7 +70,7 @@ def floor_divided(value: Linear, divisor: int) -> Expr:
     """value // divisor, with the whole multiples taken out when nothing else is left over."""
     common = gcd(divisor, *value.terms.values())
     if common > 1:
-        # the remainder of the constant never reaches the next multiple: floor((g*x + c) / (g*d)) = floor((x + c//g) / d)
+        # floor((g*x + c) / (g*d)) = floor((x + c//g) / d): the remainder of c never reaches the next multiple
         value = Linear({t: c // common for t, c in value.terms.items()}, value.constant // common)
         divisor //= common
     if divisor == 1:

@@ -62,7 +62,8 @@ class RangeTable:
                 several |= first != last
             low = self._low[place] if low is None else np.minimum(low, self._low[place])
             high = self._high[place] if high is None else np.maximum(high, self._high[place])
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         if several.any():
             low = np.where(several, _unbounded_where_nan(low, -np.inf), low)
             high = np.where(several, _unbounded_where_nan(high, np.inf), high)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from attngen.expr.evaluate import Env, evaluate
 from attngen.expr.op import Expr, Op, walk
-from attngen.tiling.boxes import Boxes
-
-Array = npt.NDArray[Any]
+from attngen.tiling.boxes import Array
+from attngen.tiling.mask_boxes import MaskBoxes
 
 _MOST_PIECES = 8  # a tile
 
 
-def row_starts(mask: Expr, boxes: Boxes, length: int, tile: int, *, inverse: bool) -> Array:
+def row_starts(mask: MaskBoxes) -> Array:
     """First rows of boxes: every tile, cut where a value of the row jumps, if that is seldom.
 
     A hash or a load of the row block has no useful interval over two blocks; over one it is a number.
     """
+    (length, tile), boxes = mask.outer, mask.boxes
+    index = "kv" if mask.inverse else "q"
+    env = Env({index: np.arange(length)}, boxes.lengths, boxes.params, None, boxes.tensors)
     changed = np.zeros(length, np.bool_)
-    for expr in _jumpy(mask, "kv" if inverse else "q"):
-        index = {"kv" if inverse else "q": np.arange(length)}
-        value = np.broadcast_to(evaluate(expr, Env(index, boxes.lengths, boxes.params, None, boxes.tensors)), (length,))
+    for expr in _jumpy(mask.mask, index):
+        value = np.broadcast_to(evaluate(expr, env), (length,))
         here = np.zeros(length, np.bool_)
         here[1:] = value[1:] != value[:-1]
         changed |= _seldom(here, tile)
@@ -39,7 +37,8 @@ def _seldom(changed: Array, tile: int) -> Array:
     padded = np.zeros(-(-length // tile) * tile, np.bool_)
     padded[:length] = changed
     count = padded.reshape(-1, tile).sum(axis=1)
-    return changed & np.repeat(count < _MOST_PIECES, tile)[:length]
+    seldom: Array = changed & np.repeat(count < _MOST_PIECES, tile)[:length]
+    return seldom
 
 
 def _jumpy(mask: Expr, row: str) -> list[Expr]:

@@ -22,7 +22,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Key tiles lo, lo + step, ... below hi. Both are integer expressions of the query tile, lengths, params and bounds."""
+    """Key tiles lo, lo + step, ... below hi. Both are integers of the query tile, lengths, params, bounds."""
 
     lo: Expr
     hi: Expr

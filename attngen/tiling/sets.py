@@ -14,8 +14,10 @@ from attngen.tiling.schedule import QUERY_TILE
 QUERY_TILE_LEAF = named(QUERY_TILE, INT)
 KEY_TILE_LEAF = named("kv_tile", INT)
 
-# isl counts its own operations, so giving up does not depend on the machine or its load
+# isl counts its own operations, so giving up does not depend on the machine or its load. With remainders
+# of both q and kv an operation costs more, and a short closed form is rare.
 OPERATION_LIMIT = 150_000
+REMAINDER_LIMIT = 40_000
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class TileSets:
     def __init__(self, axes: Axes, exprs: list[Expr], facts: list[Expr]) -> None:
         self.axes = axes
         self.context = isl.Context()
-        self.context.set_max_operations(OPERATION_LIMIT)
-        leaves = [axes.outer_tile, M_LEN, N_LEN]
-        leaves += [n for n in walk(*exprs, *facts) if n.op in (Op.PARAM, Op.NAMED, Op.LENGTH) and n is not axes.inner_tile]
-        self.params = tuple(dict.fromkeys(leaves))
+        remainders = sum(node.op is Op.MOD for node in walk(*exprs))
+        self.context.set_max_operations(REMAINDER_LIMIT if remainders > 1 else OPERATION_LIMIT)
+        leaves = [node for node in walk(*exprs, *facts) if node.op in (Op.PARAM, Op.NAMED, Op.LENGTH)]
+        self.params = tuple(dict.fromkeys([axes.outer_tile, M_LEN, N_LEN, *leaves]))
         self.points = Space(self.context, self.params, [Q_IDX, KV_IDX])
         self.tiles = self.points.with_dims([axes.inner_tile])
         self.always = self.points.with_dims([])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attngen.errors import SpecError
+from attngen.expr.op import Expr, Op, TensorRef
 from attngen.expr.show import show
 from attngen.expr.simplify import simplify
 from attngen.language.arrays import to_numpy
@@ -63,7 +64,7 @@ class TileSchedule:
         tensors: Mapping[str, Any] | None = None,
         itemsize: int = 2,
     ) -> enumeration.Counts:
-        """Tiles, FLOPs and bytes of the forward kernel at these sizes, by summing rows of tiles. ``N`` is M by default."""
+        """Tiles, FLOPs and bytes of the forward kernel, by summing rows of tiles. ``N`` is M by default."""
         call = self._call(M, N, batch, params, tensors)
         return enumeration.counts(
             self.schedule, call, heads=self.heads, head_dim=self.head_dim, itemsize=itemsize, inverse=self.is_inverse
@@ -83,7 +84,8 @@ class TileSchedule:
         params: Mapping[str, int | float] | None,
         tensors: Mapping[str, Any] | None,
     ) -> Call:
-        arrays = {name: to_numpy(value) for name, value in {**self.captured, **(tensors or {})}.items()}
+        given = {**self.captured, **(tensors or {})}
+        arrays: dict[TensorRef | str, Array] = {name: to_numpy(value) for name, value in given.items()}
         return Call(M, M if N is None else N, batch, self.heads.q, params or {}, arrays)
 
 
@@ -91,7 +93,7 @@ def schedule(spec: AttentionSpec, q_tile: int = 128, kv_tile: int = 64) -> TileS
     """The tile schedule of a spec: full, partial and empty tiles in closed form where there is one."""
     for name, size in (("q_tile", q_tile), ("kv_tile", kv_tile)):
         if not 1 <= size <= _LARGEST_TILE:
-            raise SpecError(f"{size!r} rows a tile", place=name, remedy=f"use 1 to {_LARGEST_TILE}, as a rule 64 or 128")
+            raise SpecError(f"{size!r} is no tile size", place=name, remedy=f"use 1 to {_LARGEST_TILE}, say 64 or 128")
     definition = spec.definition
     made = build_schedule(simplify(definition.mask), q_tile=q_tile, kv_tile=kv_tile, params=definition.params)
     return TileSchedule(spec.name, made, definition.heads, definition.head_dim, spec.captured)
@@ -136,11 +138,21 @@ def _bound(bound: Bound, size: int, outer: str) -> str:
 
 
 def _range(interval: Interval) -> str:
-    low, high = _short(show(interval.lo)), _short(show(interval.hi))
+    low, high = _text(interval.lo), _text(interval.hi)
     if interval.step != 1:
         return f"range({low}, {high}, {interval.step})"
     return f"range({high})" if low == "0" else f"range({low}, {high})"
 
 
-def _short(text: str) -> str:
-    return text.replace("minimum(", "min(").replace("maximum(", "max(")
+def _text(bound: Expr) -> str:
+    """The bound as Python, with all operands of a minimum or maximum in one call."""
+    if bound.op not in (Op.MIN, Op.MAX):
+        return show(bound).replace("minimum(", "min(").replace("maximum(", "max(")
+    items, pending = [], [bound]
+    while pending:
+        item = pending.pop()
+        if item.op is bound.op:
+            pending += reversed(item.args)
+        else:
+            items.append(_text(item))
+    return f"{'min' if bound.op is Op.MIN else 'max'}({', '.join(items)})"

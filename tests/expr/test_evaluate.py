@@ -9,7 +9,21 @@ import pytest
 
 from attngen.expr import evaluate as module
 from attngen.expr.build import (
-    B_IDX, H_IDX, KV_IDX, M_LEN, N_LEN, Q_IDX, SCORE, const, index, load, make, named, param, size, to_int,
+    B_IDX,
+    H_IDX,
+    KV_IDX,
+    M_LEN,
+    N_LEN,
+    Q_IDX,
+    SCORE,
+    const,
+    index,
+    load,
+    make,
+    named,
+    param,
+    size,
+    to_int,
 )  # fmt: skip
 from attngen.expr.evaluate import LEAF, RULE, Env, evaluate
 from attngen.expr.op import COMPARISONS, Kind, Op, Param, TensorRef
@@ -76,7 +90,13 @@ def test_functions_of_floats(x: float) -> None:
     for op, function in python.items():
         assert scalar(op, x) == pytest.approx(function(x), rel=1e-15, abs=1e-300), op
     if x > 0:
-        above = {Op.LOG: math.log, Op.LOG2: math.log2, Op.LOG1P: math.log1p, Op.SQRT: math.sqrt, Op.RSQRT: lambda v: v**-0.5}
+        above = {
+            Op.LOG: math.log,
+            Op.LOG2: math.log2,
+            Op.LOG1P: math.log1p,
+            Op.SQRT: math.sqrt,
+            Op.RSQRT: lambda v: v**-0.5,
+        }
         for op, function in above.items():
             assert scalar(op, x) == pytest.approx(function(x), rel=1e-15), op
 

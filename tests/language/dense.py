@@ -36,7 +36,9 @@ def at_every_point(
     tensors: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
     given = {ref: to_numpy({**spec.captured, **(tensors or {})}[ref.name]) for ref in spec.definition.tensors}
-    loaded = [node.value if node.op is Op.LOAD else node.value[0] for node in walk(expr) if node.op in (Op.LOAD, Op.SIZE)]
+    loaded = [
+        node.value if node.op is Op.LOAD else node.value[0] for node in walk(expr) if node.op in (Op.LOAD, Op.SIZE)
+    ]
     arrays = {ref: derive(ref, given, m, n) for ref in loaded}
     env = Env.dense(batch, spec.heads.q, m, n, score=score, params=params, tensors=arrays)
     return np.broadcast_to(evaluate(expr, env), (batch, spec.heads.q, m, n))

@@ -286,7 +286,12 @@ def test_masks(name: str) -> None:
 def test_scores(name: str) -> None:
     spec, score = score_spec(SCORES[name]), torch.randn(BATCH, HEADS, N, N, dtype=torch.float64)
     mod = SCORES[name]
-    for dims in [(0, None, None, None, 0), (0, None, None, 0, None), (0, None, 0, None, None), (0, 0, None, None, None)]:
+    for dims in [
+        (0, None, None, None, 0),
+        (0, None, None, 0, None),
+        (0, None, 0, None, None),
+        (0, 0, None, None, None),
+    ]:
         mod = torch.vmap(mod, in_dims=dims)
     expected = mod(score, *(torch.arange(size) for size in score.shape)).numpy()
     got = at_every_point(spec, spec.definition.score, N, N, score=score.numpy())

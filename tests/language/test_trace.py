@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,12 @@ GRID = np.random.default_rng(1).integers(0, 9, (M, N))
 
 def eager_score(mod: Callable[..., Any], score: torch.Tensor) -> np.ndarray:
     """The mod by torch.vmap over every point, as FlexAttention's eager path does it."""
-    for dims in [(0, None, None, None, 0), (0, None, None, 0, None), (0, None, 0, None, None), (0, 0, None, None, None)]:
+    for dims in [
+        (0, None, None, None, 0),
+        (0, None, None, 0, None),
+        (0, None, 0, None, None),
+        (0, 0, None, None, None),
+    ]:
         mod = torch.vmap(mod, in_dims=dims)
     sizes = score.shape
     out = mod(score, *(torch.arange(size) for size in sizes))
@@ -53,25 +59,49 @@ def assert_mask(mod: Callable[..., Any]) -> None:
 
 
 SCORES: dict[str, Callable[..., Any]] = {
-    "operators": lambda s, b, h, q, k: 2 * s - (q + 1) / 3 + (k - 2 * q) // 3 % 4 + s * 0.5 - (-k) + abs(q - k) + 5 // (k + 1),
+    "operators": lambda s, b, h, q, k: (
+        2 * s - (q + 1) / 3 + (k - 2 * q) // 3 % 4 + s * 0.5 - (-k) + abs(q - k) + 5 // (k + 1)
+    ),
     "reflected": lambda s, b, h, q, k: 1 - s + 3 * q + 7 % (k + 1) + 1.0 / (1 + q) + 8 // (h + 1),
     "where": lambda s, b, h, q, k: torch.where(q >= k, s, s - 3.0),
     "where infinity": lambda s, b, h, q, k: torch.where(q >= k - 9, s, -float("inf")),
     "tanh": lambda s, b, h, q, k: 2 * torch.tanh(s / 2),
     "alibi": lambda s, b, h, q, k: s + (k - q) * torch.exp2(-((h + 1) * 8.0 / HEADS)),
-    "powers": lambda s, b, h, q, k: s**2 - s**3 / 9 + 2.0 ** (-h) + 2 ** (h * 0.5) + (q + 1) ** 0.5 + (k + 1) ** -1.0 + 3.0**h,
+    "powers": lambda s, b, h, q, k: (
+        s**2 - s**3 / 9 + 2.0 ** (-h) + 2 ** (h * 0.5) + (q + 1) ** 0.5 + (k + 1) ** -1.0 + 3.0**h
+    ),
     "logs": lambda s, b, h, q, k: torch.log(k + 1.0) + torch.log1p(q * 1.0) + torch.log2(k + 2.0) + (q + 1.0).log10(),
-    "roots": lambda s, b, h, q, k: torch.sqrt(q * 1.0) + torch.rsqrt(k + 1.0) + torch.exp(-abs(s)) + torch.reciprocal(k + 1.0),
+    "roots": lambda s, b, h, q, k: (
+        torch.sqrt(q * 1.0) + torch.rsqrt(k + 1.0) + torch.exp(-abs(s)) + torch.reciprocal(k + 1.0)
+    ),
     "angles": lambda s, b, h, q, k: torch.sin(s) + torch.cos(q * 0.1) + torch.tan(s * 0.1) + torch.erf(s),
-    "activations": lambda s, b, h, q, k: F.silu(s) + F.relu(s) + torch.sigmoid(s) + F.gelu(s) + F.softplus(s) + F.logsigmoid(s),
+    "activations": lambda s, b, h, q, k: (
+        F.silu(s) + F.relu(s) + torch.sigmoid(s) + F.gelu(s) + F.softplus(s) + F.logsigmoid(s)
+    ),
     "more activations": lambda s, b, h, q, k: F.gelu(s, approximate="tanh") + F.leaky_relu(s, 0.1) + F.hardtanh(s),
-    "rounding": lambda s, b, h, q, k: torch.floor(s * 3) + torch.ceil(s * 3) + torch.round(q / 2) + torch.trunc(s * 3) + s.sign(),
-    "extremes": lambda s, b, h, q, k: torch.minimum(s, q * 0.1) + torch.maximum(q, k) + torch.clamp(s, -1, 1) + s.clamp(min=0) + s.clamp(max=0.5),
-    "divisions": lambda s, b, h, q, k: torch.div(q - 5, 3, rounding_mode="floor") + torch.floor_divide(q - 5, 3)
-    + torch.remainder(q - 5, 3) + torch.true_divide(q, 3) + torch.div(q - 5, 3, rounding_mode="trunc") + torch.fmod(q - 5, 3),
-    "functions of operators": lambda s, b, h, q, k: torch.add(s, q, alpha=2) + torch.sub(s, k) + torch.mul(s, 2) + torch.neg(s) + torch.square(s),
-    "methods": lambda s, b, h, q, k: (q - k).abs().float() + s.tanh() + q.to(torch.float32) + s.float().exp() + (q > k).to(s.dtype) + s.pow(2),
-    "conversions": lambda s, b, h, q, k: s.int() + (q * 0.7).long() + (q % 2).bool() * s + (q >= k).int() + q.type_as(s) + q.double(),
+    "rounding": lambda s, b, h, q, k: (
+        torch.floor(s * 3) + torch.ceil(s * 3) + torch.round(q / 2) + torch.trunc(s * 3) + s.sign()
+    ),
+    "extremes": lambda s, b, h, q, k: (
+        torch.minimum(s, q * 0.1) + torch.maximum(q, k) + torch.clamp(s, -1, 1) + s.clamp(min=0) + s.clamp(max=0.5)
+    ),
+    "divisions": lambda s, b, h, q, k: (
+        torch.div(q - 5, 3, rounding_mode="floor")
+        + torch.floor_divide(q - 5, 3)
+        + torch.remainder(q - 5, 3)
+        + torch.true_divide(q, 3)
+        + torch.div(q - 5, 3, rounding_mode="trunc")
+        + torch.fmod(q - 5, 3)
+    ),
+    "functions of operators": lambda s, b, h, q, k: (
+        torch.add(s, q, alpha=2) + torch.sub(s, k) + torch.mul(s, 2) + torch.neg(s) + torch.square(s)
+    ),
+    "methods": lambda s, b, h, q, k: (
+        (q - k).abs().float() + s.tanh() + q.to(torch.float32) + s.float().exp() + (q > k).to(s.dtype) + s.pow(2)
+    ),
+    "conversions": lambda s, b, h, q, k: (
+        s.int() + (q * 0.7).long() + (q % 2).bool() * s + (q >= k).int() + q.type_as(s) + q.double()
+    ),
     "masked_fill": lambda s, b, h, q, k: s.masked_fill(q < k, -7.0),
     "bits": lambda s, b, h, q, k: s + ((q ^ k) & 3) + (q | 1) + (~k) + (q << 2) + (k >> 1) + torch.bitwise_and(q, k),
     "load": lambda s, b, h, q, k: s + TABLE[h, q - k + 15],
@@ -79,11 +109,14 @@ SCORES: dict[str, Callable[..., Any]] = {
     "a load of a slice": lambda s, b, h, q, k: s + FOUR[:, h][b, q][k] + FOUR[..., k][b, h, q],
     "constant subscripts": lambda s, b, h, q, k: s + TABLE[h, 0] + TABLE[-1][3] + TABLE[1, -2] + ONE[0],
     "a scalar tensor": lambda s, b, h, q, k: s * SCALAR + SCALAR,
-    "a tensor made inside": lambda s, b, h, q, k: torch.where(q >= k, s, torch.tensor(-2.0)) + torch.full_like(s, 3.0) + torch.ones_like(s),
+    "a tensor made inside": lambda s, b, h, q, k: (
+        torch.where(q >= k, s, torch.tensor(-2.0)) + torch.full_like(s, 3.0) + torch.ones_like(s)
+    ),
     "a row": lambda s, b, h, q, k: s + (TABLE[h] * 0.1).sum() + TABLE[h].amax() + TABLE[h].mean(),
     "a dot of rows": lambda s, b, h, q, k: s + torch.dot(FOUR[b, h, q], FOUR[b, 0, 7 - q]),
     "an unrolled loop": lambda s, b, h, q, k: sum((TABLE[h, i] * (k == i) for i in range(3)), s),
-}  # fmt: skip
+}
+
 
 MASKS: dict[str, Callable[..., Any]] = {
     "causal": lambda b, h, q, k: q >= k,
@@ -94,8 +127,8 @@ MASKS: dict[str, Callable[..., Any]] = {
     "xor": lambda b, h, q, k: torch.logical_xor(q > 3, k > 3),
     "comparisons": lambda b, h, q, k: torch.eq(q, k) | torch.lt(q, 2) | torch.ge(k, 9) | q.ne(k).logical_and(k.gt(10)),
     "bool arithmetic": lambda b, h, q, k: ((q > 2).int() + (k > 2).int()) == 1,
-    "any of a row": lambda b, h, q, k: (WINDOW == k.unsqueeze(-1)).any(dim=-1),
-    "all of a row": lambda b, h, q, k: (WINDOW < k.unsqueeze(-1)).all(dim=-1),
+    "any of a row": lambda b, h, q, k: (k.unsqueeze(-1) == WINDOW).any(dim=-1),
+    "all of a row": lambda b, h, q, k: (k.unsqueeze(-1) > WINDOW).all(dim=-1),
     "and_masks": and_masks(lambda b, h, q, k: q >= k, lambda b, h, q, k: q - k < 3),
     "or_masks": or_masks(lambda b, h, q, k: q >= k, lambda b, h, q, k: IDS[q] == IDS[k]),
     "noop": noop_mask,
@@ -173,7 +206,9 @@ def test_numpy_arrays_are_captured_too() -> None:
 
 
 def test_numpy_functions_and_scalars() -> None:
-    spec = score_spec(lambda s, b, h, q, k: np.float32(2) * np.tanh(s) + np.where(q > k, s, 0.0) + np.maximum(q, k) * np.int64(3))
+    spec = score_spec(
+        lambda s, b, h, q, k: np.float32(2) * np.tanh(s) + np.where(q > k, s, 0.0) + np.maximum(q, k) * np.int64(3)
+    )
     score = np.random.default_rng(0).standard_normal((2, HEADS, M, N))
     q, k = np.arange(M)[:, None], np.arange(N)
     got = at_every_point(spec, spec.definition.score, M, N, score=score)
@@ -245,7 +280,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "softmax": (lambda b, h, q, k: torch.softmax(q, 0) > 3, "normaliser"),
     "unknown": (lambda b, h, q, k: torch.lgamma(q) > 3, "elementwise"),
     "open": (lambda b, h, q, k: FOUR[b] > 0, "index it down"),
-    "row": (lambda b, h, q, k: WINDOW > k, "reduce"),
+    "row": (lambda b, h, q, k: k < WINDOW, "reduce"),
     "too many": (lambda b, h, q, k: IDS[q, k] > 0, "one subscript a dimension"),
     "outside": (lambda b, h, q, k: IDS[q] > IDS[12], "11"),
     "float index": (lambda b, h, q, k: IDS[q / 2] > 0, "integer"),
@@ -257,6 +292,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "in place": (lambda b, h, q, k: q.add_(3) > 2, "elementwise"),
     "exception": (lambda b, h, q, k: 1 // 0, "traced scalars"),
     "arguments": (lambda q, k: q > k, "(b, h, q_idx, kv_idx)"),
+    "too long": (lambda b, h, q, k: sum((q * i + k for i in range(2000)), q) > 2, "before the call"),
     "bits of floats": (lambda b, h, q, k: (q * 0.5) & 1, "integer"),
 }
 
@@ -279,14 +315,14 @@ def test_the_place_of_an_error_is_the_line_of_the_user() -> None:
 
 def test_a_mask_does_not_pay_for_a_trace() -> None:
     """A new closure over new tensors each batch must stay cheap."""
-    import time
 
     def fresh() -> Callable[..., Any]:
         ids = torch.zeros(8, dtype=torch.int32)
         return lambda b, h, q, k: (ids[q] == ids[k]) & (q >= k)
 
-    mask_spec(fresh())
-    start = time.perf_counter()
-    for _ in range(20):
+    def seconds() -> float:
+        start = time.perf_counter()
         mask_spec(fresh())
-    assert (time.perf_counter() - start) / 20 < 5e-3
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(20)) < 5e-3

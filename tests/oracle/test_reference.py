@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from attngen.errors import CallError
 from attngen.expr.build import B_IDX, FALSE, H_IDX, KV_IDX, N_LEN, Q_IDX, SCORE, TRUE, const, load, make
 from attngen.expr.op import Derived, Op, TensorRef
 from attngen.language.definition import Definition, HeadDim, Heads, Sigmoid, Softmax
 from attngen.oracle import reference
-
 from tests.runtime.sample import SampleSpec
 from tests.runtime.sample import definition as sample_definition
 from tests.support import plain
@@ -25,6 +25,7 @@ PLAIN = Definition(
     heads=Heads(4, 2), head_dim=HeadDim(16, 16), dtype=None, tf32=False, scale=const(0.25), mask=TRUE, score=SCORE,
     normalizer=Softmax(), params=(), tensors=(),
 )  # fmt: skip
+SHIFTED = make(Op.SUB, make(Op.ADD, KV_IDX, H_IDX), B_IDX)
 CAUSAL = make(Op.LE, KV_IDX, Q_IDX)
 
 
@@ -36,7 +37,7 @@ def inputs(batch: int = 2, m: int = 33, n: int = 40, dv: int = 16, kv_batch: int
 
 
 def softcap(score: Any, b: Any, h: Any, q: Any, kv: Any) -> Any:
-    return 5.0 * torch.tanh(score / 5.0) + h * 0.1 - (q - kv) * 0.01
+    return 5.0 * torch.tanh(score / 5.0) + h * 0.125 - (q - kv) * 0.0078125
 
 
 SOFTCAP = make(
@@ -44,9 +45,9 @@ SOFTCAP = make(
     make(
         Op.ADD,
         make(Op.MUL, const(5.0), make(Op.TANH, make(Op.DIV, SCORE, const(5.0)))),
-        make(Op.MUL, H_IDX, const(0.1)),
+        make(Op.MUL, H_IDX, const(0.125)),
     ),
-    make(Op.MUL, make(Op.SUB, Q_IDX, KV_IDX), const(0.01)),
+    make(Op.MUL, make(Op.SUB, Q_IDX, KV_IDX), const(0.0078125)),
 )
 
 FLEX: dict[str, tuple[Definition, Callable[..., Any] | None, Callable[..., Any] | None]] = {
@@ -54,7 +55,7 @@ FLEX: dict[str, tuple[Definition, Callable[..., Any] | None, Callable[..., Any] 
     "causal": (replace(PLAIN, mask=CAUSAL), lambda b, h, q, kv: kv <= q, None),
     "softcap": (replace(PLAIN, mask=CAUSAL, score=SOFTCAP), lambda b, h, q, kv: kv <= q, softcap),
     "by head and batch": (
-        replace(PLAIN, mask=make(Op.NE, make(Op.MOD, make(Op.SUB, make(Op.ADD, KV_IDX, H_IDX), B_IDX), const(3)), const(0))),
+        replace(PLAIN, mask=make(Op.NE, make(Op.MOD, SHIFTED, const(3)), const(0))),
         lambda b, h, q, kv: (kv + h - b) % 3 != 0,
         None,
     ),
@@ -92,7 +93,8 @@ def test_rows_without_keys() -> None:
     q, k, v = inputs()
     out, lse = reference(replace(PLAIN, mask=FALSE), q, k, v)
     assert (out == 0).all()
-    assert lse is not None and np.isneginf(lse).all()
+    assert lse is not None
+    assert np.isneginf(lse).all()
 
 
 @pytest.mark.parametrize("m", [0, 5])
@@ -101,7 +103,8 @@ def test_no_keys_at_all(m: int) -> None:
     out, lse = reference(PLAIN, q, k, v)
     assert out.shape == (2, 4, m, 16)
     assert (out == 0).all()
-    assert lse is not None and np.isneginf(lse).all()
+    assert lse is not None
+    assert np.isneginf(lse).all()
 
 
 def test_sinks() -> None:
@@ -150,7 +153,9 @@ def test_huge_logits() -> None:
     q, k, v = inputs()
     out, lse = reference(PLAIN, q * 1e4, k, v)
     assert np.isfinite(out).all()
-    assert lse is not None and np.isfinite(lse).all() and np.abs(lse).max() > 1e4
+    assert lse is not None
+    assert np.isfinite(lse).all()
+    assert np.abs(lse).max() > 1e4
 
 
 def test_bf16_inputs_are_taken_exactly() -> None:

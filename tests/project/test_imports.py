@@ -19,6 +19,7 @@ FLOOR = {
     "targets": 1,
     "language": 2,
     "oracle": 3,
+    "sample": 3,
     "graph": 3,
     "tiling": 4,
     "planner": 5,

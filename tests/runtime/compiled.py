@@ -14,13 +14,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch  # noqa: E402
-from attngen.errors import CallError  # noqa: E402
-from attngen.runtime.cache import Cache  # noqa: E402
-from attngen.runtime.launch import Attention, Emitted, Request  # noqa: E402
+import torch
 
-from tests.runtime.sample import SampleSpec, attention, emitted  # noqa: E402
-from tests.support.stub_driver import StubLauncher, stub_driver  # noqa: E402
+from attngen.errors import CallError
+from attngen.runtime.cache import Cache
+from attngen.runtime.launch import Attention, Emitted, Request
+from tests.runtime.sample import SampleSpec, attention, emitted
+from tests.support.stub_driver import StubLauncher, stub_driver
 
 emissions: list[Request] = []
 
@@ -30,10 +30,9 @@ def counting(request: Request) -> Emitted:
     return emitted(request)
 
 
-def fresh(n: int = 64, **options: Any) -> Attention:
+def fresh(n: int = 64, emit: Callable[[Request], Emitted] = counting) -> Attention:
     doc = torch.arange(n, dtype=torch.int32) // 20
-    folder = Path(tempfile.mkdtemp())
-    return attention(SampleSpec(captured={"doc": doc}), Cache(folder), emit=counting, target="h100", **options)
+    return attention(SampleSpec(captured={"doc": doc}), Cache(Path(tempfile.mkdtemp())), emit, target="h100")
 
 
 def inputs(batch: int = 2, m: int = 64, n: int = 64, kv_batch: int | None = None) -> list[torch.Tensor]:
@@ -82,7 +81,7 @@ def one_kernel_for_everything() -> dict[str, Any]:
         doc = torch.arange(n, dtype=torch.int32) // 20
         for w in (1, 16, 37):
             f(*inputs(batch=1 + n % 3, m=max(17, n), n=n), doc=doc, **values(w, float(w)))
-    q, k, v = inputs(m=63, n=63)
+    _, k, v = inputs(m=63, n=63)
     doc = torch.zeros(63, dtype=torch.int32)
     wide = torch.randn(2, 63, 4, 48).bfloat16().transpose(1, 2)[..., :32:2]  # neither rows nor elements are adjacent
     f(wide, k, v, doc=doc, **values())
@@ -106,7 +105,9 @@ def short_way_is_right() -> dict[str, Any]:
             theirs = triton_launch(f, q, k, v, out, {**given, "temperature": float(temperature)})
             first = 7  # made by the launcher at each preparation: another address
             mine[1][first] = theirs[1][first] = 0
-            same.append([short, mine == theirs, [type(x).__name__ for x in mine[1]] == [type(x).__name__ for x in theirs[1]]])
+            same.append(
+                [short, mine == theirs, [type(x).__name__ for x in mine[1]] == [type(x).__name__ for x in theirs[1]]]
+            )
     return {"same": same}
 
 
@@ -165,6 +166,69 @@ def long_way_when_needed() -> dict[str, Any]:
     return answer
 
 
+def copies_of_the_launcher() -> dict[str, Any]:
+    """A launcher that copies inputs: the copy belongs to one call, so it must never be replayed for another."""
+
+    def copying(request: Request) -> Emitted:
+        right = emitted(request)
+        start = "    batch, heads, m, dim = q.shape\n"
+        copies = "    q = q if q.stride(-1) == 1 else q.contiguous()\n    slopes = slopes * 1\n"
+        return Emitted(right.source.replace(start, copies + start), right.plan, right.schedule)
+
+    folder = Path(tempfile.mkdtemp())
+    f = attention(
+        SampleSpec(captured={"doc": torch.zeros(64, dtype=torch.int32)}), Cache(folder), copying, target="h100"
+    )
+    given, (q, k, v) = values(), inputs()
+    wide = torch.randn(2, 4, 64, 32).bfloat16()[..., ::2]
+    for _ in range(2):
+        f(q, k, v, **given)
+        f(wide, k, v, **given)
+    answer = {
+        "copied q": is_short(lambda: f(wide, k, v, **given), f),
+        "same table": is_short(lambda: f(q, k, v, **given), f),
+        "other table": is_short(lambda: f(q, k, v, **{**given, "slopes": torch.rand(4)}), f),
+    }
+    f(q, k, v, **given)
+    given["slopes"].mul_(2)
+    return answer | {"changed table": is_short(lambda: f(q, k, v, **given), f)}
+
+
+def parameters_used_otherwise() -> dict[str, Any]:
+    """A kernel specialised for W, and a launcher that computes with the temperature: no value stands for another."""
+
+    def other(request: Request) -> Emitted:
+        right = emitted(request)
+        source = right.source.replace('"W",', "").replace("(temperature, W,", "(temperature * 2.0, W,")
+        return Emitted(source, right.plan, right.schedule)
+
+    f, given, (q, k, v) = fresh(emit=other), values(w=5), inputs()
+    for _ in range(3):
+        f(q, k, v, **given)
+    return {
+        "keyed": sorted(f._keyed),
+        "same": is_short(lambda: f(q, k, v, **given), f),
+        "other W": is_short(lambda: f(q, k, v, **{**given, "W": 16}), f),
+        "other temperature": is_short(lambda: f(q, k, v, **{**given, "temperature": 4.0}), f),
+        "passed": last_launch()[1][8],
+        "kernels": kernels(f),
+    }
+
+
+def threads() -> dict[str, Any]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    emissions.clear()
+    f, given, (q, k, v) = fresh(), values(), inputs()
+    with ThreadPoolExecutor(8) as pool:
+        shapes = list(pool.map(lambda _: tuple(f(q, k, v, **given).shape), range(64)))
+    return {
+        "emissions": len(emissions),
+        "modules": len({id(x.module) for x in f.loaded.values()}),
+        "shapes": len(set(shapes)),
+    }
+
+
 def outputs() -> dict[str, Any]:
     f = fresh()
     given = values()
@@ -180,7 +244,16 @@ def outputs() -> dict[str, Any]:
 
 def main() -> None:
     StubLauncher.record = True
-    scenarios = (one_kernel_for_everything, short_way_is_right, aliased_inputs, long_way_when_needed, outputs)
+    scenarios = (
+        one_kernel_for_everything,
+        short_way_is_right,
+        aliased_inputs,
+        long_way_when_needed,
+        copies_of_the_launcher,
+        parameters_used_otherwise,
+        threads,
+        outputs,
+    )
     with stub_driver():
         print(json.dumps({scenario.__name__: scenario() for scenario in scenarios}))
 

@@ -1,6 +1,6 @@
 """The Python cost of a call, in microseconds, up to the driver's own launch (a stub).
 
-    python tests/runtime/launch_cost.py
+python tests/runtime/launch_cost.py
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def microseconds(call: Callable[[], object], repeats: int = 4000, rounds: int = 
 
 def measure() -> dict[str, float]:
     import torch
+
     from attngen.runtime.cache import Cache
     from attngen.runtime.load import load
     from tests.runtime.sample import TEXT, SampleSpec, attention

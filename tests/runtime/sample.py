@@ -21,7 +21,7 @@ SLOPES = TensorRef("slopes", "fp32", ("H",))
 WINDOW, TEMPERATURE = Param("W", "int32"), Param("temperature", "float32")
 
 
-def definition(heads: Heads = Heads(4, 2), dim: int = 16, dtype: str | None = None) -> Definition:
+def definition(dim: int = 16, dtype: str | None = None) -> Definition:
     pos = make(Op.ADD, Q_IDX, make(Op.SUB, N_LEN, M_LEN))
     distance = make(Op.SUB, pos, KV_IDX)
     mask = all_of(
@@ -33,7 +33,7 @@ def definition(heads: Heads = Heads(4, 2), dim: int = 16, dtype: str | None = No
     )
     alibi = make(Op.ADD, SCORE, make(Op.MUL, load(SLOPES, (H_IDX,)), make(Op.SUB, KV_IDX, pos)))
     return Definition(
-        heads=heads,
+        heads=Heads(4, 2),
         head_dim=HeadDim(dim, dim),
         dtype=dtype,
         tf32=False,

@@ -7,6 +7,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+
 from attngen.runtime.interpreter import bf16_to_fp32, fp32_to_bf16, repair
 
 repair()
@@ -56,7 +57,8 @@ def test_repair_is_idempotent() -> None:
     from triton.runtime.interpreter import InterpreterBuilder
 
     before = InterpreterBuilder.create_dot
-    assert repair() and repair()
+    assert repair()
+    assert repair()
     assert InterpreterBuilder.create_dot is before
 
 
@@ -92,7 +94,9 @@ def test_loop_bounds_that_are_loaded() -> None:
     assert c.item() == 3 + 5 + 7
 
 
-@pytest.mark.parametrize("bits", [0x3F80FFFF, 0x3FFFFFFF, 0x7F7FFFFF, 0x7F800000, 0xFF800000, 0x00000001, 0x3F808000, 0x3F818000])
+@pytest.mark.parametrize(
+    "bits", [0x3F80FFFF, 0x3FFFFFFF, 0x7F7FFFFF, 0x7F800000, 0xFF800000, 0x00000001, 0x3F808000, 0x3F818000]
+)
 def test_rounding_of_hard_cases(bits: int) -> None:
     value = np.array([bits], dtype=np.uint32).view(np.float32)
     wanted = torch.from_numpy(value.copy()).to(BF16).float().numpy()

@@ -60,6 +60,21 @@ def test_short_way_refuses_what_the_long_way_refuses(facts: Any) -> None:
     assert "int32" in seen["range"]
 
 
+def test_copies_of_the_launcher_are_not_replayed(facts: Any) -> None:
+    wanted = {"copied q": False, "same table": True, "other table": False, "changed table": False}
+    assert facts["copies_of_the_launcher"] == wanted
+
+
+def test_parameters_that_are_not_passed_on_as_they_are(facts: Any) -> None:
+    assert facts["parameters_used_otherwise"] == {
+        "keyed": ["W", "temperature"], "same": True, "other W": False, "other temperature": False, "passed": 8.0, "kernels": 2,
+    }  # fmt: skip
+
+
+def test_threads_share_one_emission(facts: Any) -> None:
+    assert facts["threads"] == {"emissions": 1, "modules": 1, "shapes": 1}
+
+
 def test_outputs_keep_the_order_of_q_on_both_ways(facts: Any) -> None:
     seen = facts["outputs"]["seen"]
     plain, moved = seen[:3], seen[3:]
@@ -69,7 +84,9 @@ def test_outputs_keep_the_order_of_q_on_both_ways(facts: Any) -> None:
 
 def test_cost_of_a_call() -> None:
     """A generous bound, for a loaded machine; `python tests/runtime/launch_cost.py` prints the exact figures."""
-    costs = json.loads(compiled("import json; from tests.runtime.launch_cost import measure; print(json.dumps(measure()))"))
+    costs = json.loads(
+        compiled("import json; from tests.runtime.launch_cost import measure; print(json.dumps(measure()))")
+    )
     print({name: f"{cost:.2f} us" for name, cost in costs.items()})
     assert costs["call"] < 25
     assert costs["call"] < costs["Triton's kernel[grid](...), arguments ready"]
@@ -77,4 +94,6 @@ def test_cost_of_a_call() -> None:
 
 def test_runtime_imports_neither_torch_nor_triton() -> None:
     rooms = ", ".join(f"attngen.runtime.{path.stem}" for path in (ROOT / "attngen/runtime").glob("[a-z]*.py"))
-    assert compiled(f"import sys, {rooms}, attngen.oracle; print({{'torch', 'triton'}} & set(sys.modules))") == "set()\n"
+    assert (
+        compiled(f"import sys, {rooms}, attngen.oracle; print({{'torch', 'triton'}} & set(sys.modules))") == "set()\n"
+    )

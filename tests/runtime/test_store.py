@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from attngen.errors import RuntimeMissingError
 from attngen.runtime import cache as store
 from attngen.runtime.cache import Cache, Stored
@@ -53,7 +54,8 @@ def test_damage_is_seen_and_healed(tmp_path: Path, damage: str, victim: str) -> 
     assert Cache(tmp_path).get(IDENTITY) is None
     Cache(tmp_path).put(IDENTITY, SOURCE)
     healed = Cache(tmp_path).get(IDENTITY)
-    assert healed is not None and healed.source == SOURCE
+    assert healed is not None
+    assert healed.source == SOURCE
 
 
 def test_another_entry_under_a_name_is_not_believed(tmp_path: Path) -> None:

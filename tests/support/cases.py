@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
 from attngen.expr.op import TensorRef, tensors
 from attngen.language.definition import Definition
 from attngen.oracle import definition_of
-
 from tests.support.poison import poisoned
 
 TORCH = {
@@ -79,7 +79,7 @@ def _roles(definition: Definition) -> dict[TensorRef, str]:
         ref = stack.pop()
         if ref.derived is not None:
             stack += ref.derived.sources
-            roles |= {source: ref.derived.recipe for source in ref.derived.sources}
+            roles |= dict.fromkeys(ref.derived.sources, ref.derived.recipe)
     return roles
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from attngen.language.definition import Blocks, Softmax
 from attngen.oracle import definition_of, environment, reference
-
 from tests.support import plain
 from tests.support.cases import TORCH, Case, build
 from tests.support.poison import guards_intact, poisoned, poisoned_allocations
@@ -112,6 +112,8 @@ def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous") 
     if not guards_intact(out):
         wrong.append("out: the kernel wrote past its rows")
     changed = [
-        name for name, now, before in zip("qkv", (case.q, case.k, case.v), inputs, strict=True) if not torch.equal(now, before)
+        name
+        for name, now, before in zip("qkv", (case.q, case.k, case.v), inputs, strict=True)
+        if not torch.equal(now, before)
     ]
     return wrong + [f"{name}: the kernel changed its input" for name in changed]

@@ -17,7 +17,7 @@ def flex_reference(
     score_mod: Callable[..., Any] | None = None,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(out, lse) in float64 for q [B, Hq, M, D], k, v [B or 1, Hkv, N, D]. lse is natural, -inf in a row without keys."""
+    """(out, lse) in float64 for q [B, Hq, M, D], k, v [B or 1, Hkv, N, D]; lse is natural, -inf without keys."""
     from torch.nn.attention.flex_attention import AuxRequest, create_block_mask, flex_attention
 
     q, k, v = (torch.as_tensor(x).double() for x in (q, k, v))

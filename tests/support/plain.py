@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from attngen.expr.evaluate import Env
 from attngen.expr.op import Expr, Kind, Op, TensorRef, walk
 from attngen.language.definition import Definition, Softmax

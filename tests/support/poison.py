@@ -38,9 +38,13 @@ def poisoned(tensor: torch.Tensor, layout: str = "contiguous", guard: int = 3) -
         storage = torch.full((batch, rows + 2 * guard, heads, width), torch.nan, **nan)
         view = storage[:, guard : guard + rows].transpose(1, 2)
     elif layout == "gapped":
-        view = torch.full((batch, heads, rows + 2 * guard, width + 8), torch.nan, **nan)[:, :, guard : guard + rows, :width]
+        view = torch.full((batch, heads, rows + 2 * guard, width + 8), torch.nan, **nan)[
+            :, :, guard : guard + rows, :width
+        ]
     elif layout == "strided":
-        view = torch.full((batch, heads, rows + 2 * guard, 2 * width), torch.nan, **nan)[:, :, guard : guard + rows, ::2]
+        view = torch.full((batch, heads, rows + 2 * guard, 2 * width), torch.nan, **nan)[
+            :, :, guard : guard + rows, ::2
+        ]
     else:
         raise ValueError(f"layout {layout!r}: one of {', '.join(LAYOUTS)}")
     view.copy_(tensor)

@@ -56,7 +56,9 @@ def compare(what: str, got: Any, exact: Any, plain: Any, dtype: str, noise: floa
         differ = test(got) != test(exact)
         if differ.any():
             where = tuple(int(i) for i in np.argwhere(differ)[0])
-            wrong.append(f"{what}: {name} at {int(differ.sum())} places, first {where}: {got[where]} for {exact[where]}")
+            wrong.append(
+                f"{what}: {name} at {int(differ.sum())} places, first {where}: {got[where]} for {exact[where]}"
+            )
     if wrong:
         return wrong
     mine, theirs = Error.of(got, exact), Error.of(plain, exact)

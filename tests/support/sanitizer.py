@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 
 _KEY = "attngen.extent"
-_FOLLOWED = ("create_addptr", "create_splat", "create_broadcast", "create_expand_dims", "create_reshape", "create_trans")
+_FOLLOWED = (
+    "create_addptr",
+    "create_splat",
+    "create_broadcast",
+    "create_expand_dims",
+    "create_reshape",
+    "create_trans",
+)
 _ACCESSES = {
     # method: (what to call it, position of the pointer, position of the mask or None)
     "create_masked_load": ("load", 0, 1),
@@ -65,7 +72,7 @@ def _check(what: str, pointers: Any, mask: Any, known: list[Extent]) -> None:
         if low < extent.low or high > extent.high:
             before, after = max(0, extent.low - low), max(0, high - extent.high)
             raise OutOfBounds(
-                f"{what} outside a {extent.dtype} tensor of shape {list(extent.shape)}, strides {list(extent.strides)}: "
+                f"{what} outside a {extent.dtype} tensor of {list(extent.shape)}, strides {list(extent.strides)}: "
                 f"{before} bytes before its start, {after} bytes after its end"
             )
     elif not any(e.low <= low and high <= e.high for e in known):

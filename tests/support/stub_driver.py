@@ -62,8 +62,9 @@ class StubDriver:
 @contextmanager
 def stub_driver() -> Iterator[type[StubLauncher]]:
     """Launches go nowhere, and CPU tensors count as tensors of an H100."""
-    from attngen.runtime import launch
     from triton.runtime import driver
+
+    from attngen.runtime import launch
 
     before, way = driver._active, launch.way_to_run
     driver.set_active(StubDriver())

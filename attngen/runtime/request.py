@@ -1,0 +1,26 @@
+"""What the launcher asks the pipeline for, and what it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attngen.planner.plan import Plan
+from attngen.tiling.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What decides a source, besides the spec."""
+
+    dtype: str
+    target: str
+    decode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What the pipeline answers to a request."""
+
+    source: str
+    plan: Plan
+    schedule: Schedule

@@ -1,0 +1,41 @@
+"""Pairs: peers break where two features meet. Each pair runs once, in a dtype that rotates."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+import attngen as ag
+from tests.oracle.test_vocabulary import DTYPES
+from tests.oracle.variants import MASKS, SCORES, spec
+from tests.support.check import check
+
+M, N = 37, 75
+MASK_PAIRS = list(itertools.combinations([name for name in MASKS if name != "full"], 2))
+
+
+def _term(mask: object) -> object:
+    """Callables and strings join with & and | once they are part of a vocabulary expression."""
+    return ag.full() & mask if callable(mask) or isinstance(mask, str) else mask
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_mask_with_every_score(name: str) -> None:
+    for i, score in enumerate(SCORES):
+        check(spec(MASKS[name](M, N), SCORES[score](M, N)), 2, M, N, DTYPES[i % 3], blocks=(32, 32), seed=i)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_score_with_every_score(name: str) -> None:
+    for i, other in enumerate(SCORES):
+        steps = [SCORES[name](M, N), SCORES[other](M, N)]
+        check(spec(ag.causal(), steps), 2, M, N, DTYPES[i % 3], blocks=(32, 32), seed=i)
+
+
+@pytest.mark.parametrize("part", range(12))
+def test_mask_with_mask(part: int) -> None:
+    for i, (a, b) in list(enumerate(MASK_PAIRS))[part::12]:
+        one, other = _term(MASKS[a](M, N)), _term(MASKS[b](M, N))
+        joined = one & other if i % 2 else one | other
+        check(spec(joined, heads=(4, 4)), 2, M, N, DTYPES[i % 3], blocks=(32, 16), seed=i)
