@@ -37,7 +37,7 @@ test: lint gallery-check ## everything CI runs
 
 lint: setup ## ruff and mypy --strict
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet attngen tests examples
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
 
 gallery: setup ## write generated/ anew
@@ -47,13 +47,15 @@ gallery-check: setup
 	@$(BIN)/attngen generate --all --check
 
 bench: setup ## time of each stage from spec to source
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.project.bench
 
 fuzz: setup ## random specs, shapes and layouts against the oracle (FUZZ_EXAMPLES=2000)
 	@ATTNGEN_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests/fuzz
 
-docs: setup ## re-make the generated pages of docs/
+docs: setup ## re-make what is generated in README.md and docs/
 	@$(BIN)/python docs/make_errors.py
+	@$(BIN)/python docs/make_readme.py
+	@$(BIN)/attngen show examples/mistral_7b.toml --q-tile 128 --kv-tile 128 -o docs/images/mistral_tiles.png
 
 clean: ## remove .venv and everything that was built
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -112,7 +112,8 @@ def _fill(tensor: TensorRef, role: str, shape: tuple[int, ...], sizes: Sizes, rn
         return np.concatenate([ends[0], inner, ends[1]], axis=-1)[..., : shape[-1]].astype(dtype)
     if role == "ids":  # a few documents of uneven lengths
         cuts = rng.integers(0, shape[-1], (*shape[:-1], max(2, shape[-1] // 1024), 1))
-        return (np.arange(shape[-1]) >= cuts).sum(axis=-2).astype(dtype)
+        ids: Array = (np.arange(shape[-1]) >= cuts).sum(axis=-2).astype(dtype)
+        return ids
     if role == "tree_ancestors":  # a parent comes before its children
         upper = np.broadcast_to(np.maximum(np.arange(shape[-1]), 1), shape)
         parents = rng.integers(0, upper)

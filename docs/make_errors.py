@@ -6,6 +6,7 @@ With --check it writes nothing, and exits with 1 when the page differs.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ CASES = (
     ),
     Case(
         errors.SpecError,
-        'ag.AttentionSpec(name="x", heads=4, head_dim=64, dtype="float16")',
-        lambda: _spec(dtype="float16"),
+        'ag.AttentionSpec(name="x", heads=4, head_dim=64, dtype="fp8")',
+        lambda: _spec(dtype="fp8"),
     ),
     Case(
         errors.ExpressionError,
@@ -78,15 +79,46 @@ CASES = (
     ),
     Case(
         errors.PlanError,
-        'ag.generate(spec_of_head_dim_256, target="t4", plan="block_m=128,block_n=128")',
-        lambda: ag.generate(_spec(head_dim=256, dtype="fp16"), target="t4", plan="block_m=128,block_n=128"),
+        'ag.generate(spec_of_head_dim_256, target="rtx4090", plan={"block_m": 128, "block_n": 128})',
+        lambda: ag.generate(_spec(head_dim=256), target="rtx4090", plan={"block_m": 128, "block_n": 128}),
+    ),
+    Case(
+        errors.UnsupportedError,
+        'draw_mask(keep, tiles, 128, 64, "mask.bmp")',
+        lambda: _draw_bitmap(),
     ),
     Case(
         errors.CallError,
         "ag.reference(spec_with_window, q, k, v)",
         lambda: _reference_without_window(),
     ),
+    Case(
+        errors.CallError,
+        "attend(q, k_of_two_heads, v)",
+        lambda: _call(keys_heads=2),
+    ),
+    Case(
+        errors.RuntimeMissingError,
+        "attend(q, k, v)  # on a machine without a GPU",
+        lambda: _call(keys_heads=4),
+    ),
 )
+
+
+def _draw_bitmap() -> object:
+    import numpy as np
+
+    from attngen.draw.masks import draw_mask
+
+    return draw_mask(None, np.zeros((1, 1), np.int8), 128, 64, "mask.bmp")
+
+
+def _call(keys_heads: int) -> object:
+    import torch
+
+    q = torch.zeros(1, 4, 8, 64)
+    k = torch.zeros(1, keys_heads, 8, 64)
+    return ag.compile(_spec())(q, k, k)
 
 
 def _reference_without_window() -> object:
@@ -121,6 +153,7 @@ def page() -> str:
 
 
 def main() -> None:
+    os.environ.pop("TRITON_INTERPRET", None)  # with it a CPU is something to run on
     text = page()
     if "--check" in sys.argv[1:]:
         if PAGE.read_text(encoding="utf-8") != text:

@@ -139,19 +139,19 @@ def judge(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     drawn = sample(definition, sizes, values or {}, seed)
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
-    qkv = [torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v)]
+    q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
     tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}
     has_lse = not isinstance(definition.normalizer, Sigmoid)
 
     attend = pipeline.compile(spec, backend=backend, plan=plan)
     on_device = {key: torch.from_numpy(x).to(device) for key, x in tensors.items()}
     start = perf_counter()
-    result = attend(*qkv, return_lse=has_lse, **on_device, **drawn.params)
+    result = attend(q, k, v, return_lse=has_lse, **on_device, **drawn.params)
     out, lse = result if has_lse else (result, None)
     out = out.double().cpu().numpy()  # waits for the device
     seconds = perf_counter() - start
 
-    exact = [x.double().cpu().numpy() for x in qkv]
+    exact = [x.double().cpu().numpy() for x in (q, k, v)]
     error, allowed, lse_error = _compare(spec, exact, {**tensors, **drawn.params}, name, out, lse)
     with np.errstate(all="ignore"):
         worst = np.unravel_index(int(np.argmax(np.where(error == 0, 0, error / allowed))), error.shape)

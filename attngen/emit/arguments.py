@@ -141,23 +141,28 @@ def _derived(used: list[TensorRef]) -> tuple[list[str], list[str]]:
     def make(ref: TensorRef) -> None:
         if ref.derived is None or ref in made:
             return
-        made.add(ref)
         for source in ref.derived.sources:
             make(source)
-        helper, text = _recipe(ref.derived)
-        helpers[helper] = None
-        lines.append(f"{ref.name} = {text}")
+        source = ref.derived.sources[0].name
+        if ref.derived.recipe in _SEGMENTS:  # one host call gives the three of them
+            same = {r.derived.recipe: r for r in used if r.derived is not None and _siblings(r.derived, ref.derived)}
+            names = ", ".join(same[recipe].name if recipe in same else "_" for recipe in _SEGMENTS)
+            made.update(same.values())
+            helpers["segment_bounds"] = None
+            lines.append(f"{source}_bounds = segment_bounds({source}, m, n, aligned={bool(ref.derived.options[0])})")
+            lines.append(f"{names} = {source}_bounds")
+            return
+        made.add(ref)
+        helpers[ref.derived.recipe] = None
+        lines.append(f"{ref.name} = {ref.derived.recipe}({source}, m, n)")
 
     for ref in used:
         make(ref)
     return lines, list(helpers)
 
 
-_SEGMENTS = {"segment_first": 0, "segment_last": 1, "segment_last_exact": 2}
+_SEGMENTS = ("segment_first", "segment_last", "segment_last_exact")
 
 
-def _recipe(derived: Derived) -> tuple[str, str]:
-    name = derived.sources[0].name
-    if derived.recipe in _SEGMENTS:
-        return "segment_bounds", f"segment_bounds({name}, m, n, {bool(derived.options[0])})[{_SEGMENTS[derived.recipe]}]"
-    return derived.recipe, f"{derived.recipe}({name}, m, n)"
+def _siblings(a: Derived, b: Derived) -> bool:
+    return a.recipe in _SEGMENTS and (a.sources, a.options) == (b.sources, b.options)

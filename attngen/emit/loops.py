@@ -51,6 +51,7 @@ def loop_views(
     *,
     factor: str,
     list_head: str,
+    descriptors: bool,
 ) -> tuple[LoopView, ...]:
     """``scalars`` prints bounds; ``tiles[masked]`` prints what happens to a tile; ``list_head`` finds its tile list."""
     sweeps = _list_sweeps(list_head) if schedule.tile_list else [
@@ -65,6 +66,8 @@ def loop_views(
             if "cols" in columns or "cols" in score_text or "cols" in keep:
                 columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
         text = columns + score_text + keep
+        guard = masked or not factor
+        uses_bound = masked and (not descriptors or "in_n" in keep)
         views.append(
             LoopView(
                 why=why,
@@ -72,10 +75,13 @@ def loop_views(
                 header=header,
                 start=start,
                 masked=masked,
-                uses_offsets=masked or "offs_n" in text,
+                uses_offsets=uses_bound or "offs_n" in text,
+                uses_bound=uses_bound,
                 columns=columns,
                 score=score_text,
                 keep=keep,
+                guard_pivot=guard,
+                pivot="pivot" if guard else "new_max",
             )
         )
     return tuple(views)
@@ -118,13 +124,13 @@ def _joined(intervals: tuple[Interval, ...], kind: str, scalars: Printer) -> tup
         lines.append(f"{kind}_steps_{i} = {'' if steps == '0' else f'{steps} + '}tl.maximum({length}, 0)")
         tile = here if not tile else f"{tile}|step < {steps}|{here}"
         steps = f"{kind}_steps_{i}"
-    # the innermost choice is the last interval
-    parts = tile.split("|")
-    body = [f"tile = {parts[0].strip()}"]
-    for condition, value in zip(parts[1::2], parts[2::2], strict=True):
-        body.append(f"tile = tl.where({condition}, tile, {value})")
+    chosen, *parts = tile.split("|")
+    body = []
+    for condition, value in zip(parts[::2], parts[1::2], strict=True):
+        body.append(f"tile = tl.where({condition}, {chosen}, {value})")
+        chosen = "tile"
     body.append("start = tile * BLOCK_N")
-    return "\n".join(lines), f"for step in range(0, {steps}):", "\n".join(body)
+    return "\n".join(lines), f"for step in range({steps}):", "\n".join(body)
 
 
 def _list_sweeps(head: str) -> list[tuple[bool, str, str, str, str]]:

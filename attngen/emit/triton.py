@@ -73,6 +73,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         tiles,
         factor="qk_scale" if factor else "",
         list_head="kv_head" if packed else "head",
+        descriptors=plan.descriptors,
     )
     sink_text = "" if sink is None else _sink_text(sink, scalars, packed)
     if any("rows" in line for line in [*prologue, *(loop.score + loop.keep + loop.columns for loop in loops)]):
@@ -101,13 +102,18 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         num_stages=plan.num_stages,
         pack=plan.pack,
         packed=packed,
+        plain=not packed,
+        descriptors=plan.descriptors,
+        pointers=not plan.descriptors,
+        k_transposed=".T" if plan.descriptors else "",
         reverse=mask is not None and not schedule.tile_list,
         input_precision="" if plan.dtype != "fp32" else f', input_precision="{"tf32" if definition.tf32 else "ieee"}"',
         plan_items=_plan_items(plan),
         helpers=tuple(_helper(op) for op in (Op.FLOORDIV, Op.MOD) if op in helpers),
         host_helpers=tuple(
             _host_helper(name) for name in (*arguments.host_helpers, *(["check_tensor"] if arguments.checks else []),
-                                            *(["every_tile"] if schedule.tile_list else []))
+                                            *(["every_tile"] if schedule.tile_list else []),
+                                            *(["describable"] if plan.descriptors else []))
         ),
         arguments=arguments.kernel,
         not_specialized=arguments.not_specialized,
@@ -126,7 +132,6 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         sigmoid=not softmax,
         sink=sink_text,
         factor="qk_scale" if factor else "",
-        guard_pivot=not factor,
         table_strides=tuple(sorted({item.value.split("_strides[")[0] for item in arguments.kernel if "_strides[" in item.value})),
     )  # fmt: skip
 
@@ -181,7 +186,7 @@ def _chunks(widths: tuple[int, ...], dim: int, offsets: str) -> tuple[Chunk, ...
     for i, width in enumerate(widths):
         name = "" if len(widths) == 1 else f"_{i}"
         valid = str(dim) if start + width > dim else ""
-        chunks.append(Chunk(name, f"{offsets}{name}", width, f"{start} + " if start else "", valid))
+        chunks.append(Chunk(name, f"{offsets}{name}", width, str(start), f"{start} + " if start else "", valid))
         start += width
     return tuple(chunks)
 
@@ -194,6 +199,7 @@ def _plan_items(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("block_m", str(plan.block_m)),
         ("block_n", str(plan.block_n)),
         ("pack", str(plan.pack)),
+        ("descriptors", str(plan.descriptors)),
         ("num_warps", str(plan.num_warps)),
         ("num_stages", str(plan.num_stages)),
     )

@@ -10,19 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A power-of-two slice of a head dimension. ``dims`` names its index vector; ``start`` is its first
-    element ("" for 0); ``valid`` is the bound that a padded slice must test ("" when it is exact)."""
+    """A power-of-two slice of a head dimension. ``dims`` names its index vector; ``first`` is its first
+    element and ``start`` the same as a summand ("" for 0); ``valid`` is the bound that a padded slice must
+    test ("" when it is exact)."""
 
     name: str
     dims: str
     width: int
+    first: str
     start: str
     valid: str
 
 
 @dataclass(frozen=True, slots=True)
 class LoopView:
-    """One loop over key tiles. ``setup`` runs before it, ``start`` defines the first key of the tile."""
+    """One loop over key tiles. ``setup`` runs before it, ``start`` defines the first key of the tile.
+
+    ``guard_pivot``: a row may have met no finite score yet, so the maximum needs a finite stand-in.
+    """
 
     why: str
     setup: str
@@ -30,9 +35,12 @@ class LoopView:
     start: str
     masked: bool
     uses_offsets: bool
+    uses_bound: bool
     columns: str
     score: str
     keep: str
+    guard_pivot: bool
+    pivot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,10 @@ class View:
     num_stages: int
     pack: int
     packed: bool
+    plain: bool
+    descriptors: bool
+    pointers: bool
+    k_transposed: str
     reverse: bool
     input_precision: str
     plan_items: tuple[tuple[str, str], ...]
@@ -96,5 +108,4 @@ class View:
     sigmoid: bool
     sink: str
     factor: str
-    guard_pivot: bool
     table_strides: tuple[str, ...]

@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attngen.errors import ExpressionError
-from attngen.expr.op import BITS, COMPARISONS, FLOAT_FUNCTIONS, LOGIC, Expr, Kind, Named, Op, Param, TensorRef, intern, walk
+from attngen.expr.op import (
+    BITS,
+    COMPARISONS,
+    FLOAT_FUNCTIONS,
+    LOGIC,
+    Expr,
+    Kind,
+    Named,
+    Op,
+    Param,
+    TensorRef,
+    intern,
+    walk,
+)
 
 BOOL, INT, FLOAT = Kind.BOOL, Kind.INT, Kind.FLOAT
 

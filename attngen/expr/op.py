@@ -92,6 +92,8 @@ class Op(Enum):
 
 LEAVES = frozenset({Op.CONST, Op.INDEX, Op.LENGTH, Op.PARAM, Op.SCORE, Op.SIZE, Op.NAMED})
 COMPARISONS = frozenset({Op.LT, Op.LE, Op.GT, Op.GE, Op.EQ, Op.NE})
+FLIPPED = {Op.LT: Op.GT, Op.LE: Op.GE, Op.GT: Op.LT, Op.GE: Op.LE, Op.EQ: Op.EQ, Op.NE: Op.NE}
+"""a op b is b FLIPPED[op] a."""
 LOGIC = frozenset({Op.AND, Op.OR, Op.XOR, Op.NOT})
 BITS = frozenset({Op.BIT_AND, Op.BIT_OR, Op.BIT_XOR, Op.BIT_NOT, Op.SHL, Op.SHR})
 FLOAT_FUNCTIONS = frozenset(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from attngen.expr.axis import AXIS_BY_NAME, Axis
-from attngen.expr.op import Expr, Kind, Op, walk
+from attngen.expr.op import FLIPPED, LEAVES, Expr, Kind, Op, walk
 from attngen.expr.simplify import is_const
 
 ATOM = 100
@@ -164,9 +164,11 @@ class Printer:
             self.helpers.add(node.op)
             return dialect.floor_division[node.op].format(at(0, 0), at(1, 0)), ATOM
         if node.op in dialect.binary:
-            strength, sign = dialect.binary[node.op]
+            # `M >= x + 1` reads backwards: the length goes to the right
+            backwards = node.op in FLIPPED and args[0].op is Op.LENGTH and args[1].op not in LEAVES
+            strength, sign = dialect.binary[FLIPPED[node.op] if backwards else node.op]
             left = strength + 1 if strength in dialect.chains else strength
-            return f"{at(0, left)} {sign} {at(1, strength + 1)}", strength
+            return f"{at(int(backwards), left)} {sign} {at(1 - int(backwards), strength + 1)}", strength
         if node.op in dialect.prefix:
             strength, sign = dialect.prefix[node.op]
             return f"{sign}{at(0, strength)}", strength

@@ -9,7 +9,7 @@ from attngen.errors import TraceError
 from attngen.expr.build import const, load, make, size, to_int
 from attngen.expr.op import Expr, Kind, Op, TensorRef
 from attngen.language.arrays import is_array, is_torch
-from attngen.language.proxy import Operators, Proxy, Traced, lift
+from attngen.language.proxy import REFLECTED, Operators, Proxy, Traced, lift
 
 _LONGEST_VECTOR = 256
 
@@ -254,9 +254,12 @@ def traced(values: Any) -> Iterator[Any]:
 
 
 def function_name(func: Any) -> str:
-    """``torch.add``, ``Tensor.add``, ``Tensor.__add__`` and ``Tensor.__radd__`` are add, add, add and radd."""
+    """``torch.add``, ``Tensor.add`` and ``Tensor.__add__`` are "add"; ``Tensor.__radd__`` is "reflected add"."""
     name = str(getattr(func, "__name__", func))
-    return name.strip("_") if name.startswith("__") else name
+    if not name.startswith("__"):
+        return name
+    name = name.strip("_")
+    return f"reflected {name[1:]}" if name.startswith("r") and name[1:] in REFLECTED else name
 
 
 def refuse(name: str, near: str) -> NoReturn:

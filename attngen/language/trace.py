@@ -100,9 +100,11 @@ def _torch_mode(session: Session) -> contextlib.AbstractContextManager[Any]:
 
 
 def _is_ours(name: str, args: Sequence[Any]) -> bool:
-    """Calls without a traced value that still belong in the expression: ``torch.tensor(2.0)``, ``table[0]``."""
+    """Calls without a traced value that concern us: ``torch.tensor(2.0)``, ``table[0]``, ``torch.rand(())``."""
     if name in ("tensor", "scalar_tensor"):
         return isinstance(args[0], (bool, int, float))
+    if name in torch_names.RANDOM:
+        return True
     if name != "getitem":
         return False
     keys = args[1] if isinstance(args[1], tuple) else (args[1],)
@@ -121,7 +123,7 @@ def _line(error: BaseException, mod: Callable[..., Any]) -> str:
     found, step = "", error.__traceback__
     while step is not None:
         name = step.tb_frame.f_code.co_filename
-        if not os.path.abspath(name).startswith(_PACKAGE) and "site-packages" not in name and "numpy" not in name:
+        if not os.path.abspath(name).startswith(_PACKAGE) and "site-packages" not in name:
             text = linecache.getline(name, step.tb_lineno).strip()
             found = f"{os.path.basename(name)}:{step.tb_lineno}" + (f" `{textwrap.shorten(text, 80)}`" if text else "")
         step = step.tb_next

@@ -93,11 +93,18 @@ def _reasons(
     return tuple(lines)
 
 
+def _overshoot(candidate: Candidate, verdict: Verdict, target: Target) -> float:
+    """How many times over its limit the scarcer of registers and shared memory is; what fits both comes last."""
+    usage = verdict.usage
+    worst = max(usage.registers / register_limit(candidate, target), usage.shared_bytes / target.smem_per_block)
+    return worst if worst > 1.0 else float("inf")
+
+
 def _refusal(problem: Problem, target: Target, judged: list[_Judged], fixed: bool) -> PlanError:
     """Name the candidates nearest to fitting and the numbers that stop them."""
     head_dim = problem.definition.head_dim
     what = f"head dimension {head_dim.qk}" + (f"/{head_dim.v}" if head_dim.v != head_dim.qk else "")
-    near = sorted(judged, key=lambda row: (len(row[1].reasons), row[1].usage.shared_bytes, row[1].usage.registers))
+    near = sorted(judged, key=lambda row: (not row[1].fits, _overshoot(row[0], row[1], target), len(row[1].reasons)))
     lines: dict[tuple[int, int], str] = {}
     for candidate, verdict in near:
         # one line a tile: other warps or stages of the same tile would repeat it

@@ -80,7 +80,7 @@ _FITS = {
     "wgmma, pointers": _Fit(17, 1.35, 0.92, 1.03, chunk=8),
     "tcgen05, descriptors": _Fit(3, 1.23, 1.01, 0.5),
     "tcgen05, pointers": _Fit(22, 1.14, 0.76, 1.03, chunk=8),
-    "mfma": _Fit(76, 1.0, 1.0, 1.0, chunk=12, operand=1.0),
+    "mfma": _Fit(60, 1.0, 1.0, 1.0, chunk=12, operand=1.5),
     # every operand of RDNA3's WMMA is held twice, once in each half of the wave
     "wmma": _Fit(76, 1.17, 1.0, 2.0, chunk=12, operand=2.0),
     # loosely: what ptxas hoists out of an unrolled product on FMA units varies by a factor of two

@@ -191,3 +191,9 @@ class Cache:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+@cache
+def shared_cache(root: Path) -> Cache:
+    """The store at ``root`` (that of `default_root`), one object a process."""
+    return Cache(root if os.environ.get(VARIABLE) else None)

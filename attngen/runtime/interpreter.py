@@ -61,8 +61,11 @@ def repair() -> bool:
 
 def _install(builder: Any, interpreter: Any, tl: Any) -> None:
     Handle = interpreter.TensorHandle
-    wanted = ("cast_impl", "create_fp_to_fp", "binary_op", "ternary_op", "unary_op", "create_fma", "create_dot")
-    missing = [name for name in wanted if not hasattr(builder, name)]
+    wanted = (
+        "cast_impl create_fp_to_fp binary_op ternary_op unary_op create_fma create_rsqrt create_erf create_dot "
+        "create_splat"
+    )
+    missing = [name for name in wanted.split() if not hasattr(builder, name)]
     if missing:
         raise RuntimeMissingError(
             f"this Triton's interpreter has no {', '.join(missing)}: bfloat16 cannot be repaired",
@@ -121,6 +124,15 @@ def _install(builder: Any, interpreter: Any, tl: Any) -> None:
     builder.cast_impl, builder.create_fp_to_fp, builder.create_dot = cast_impl, create_fp_to_fp, create_dot
     builder.get_bf16 = get_bf16
 
+    original_splat = builder.create_splat
+
+    def create_splat(self: Any, ret_ty: Any, arg: Any) -> Any:
+        # a scalar condition is a bool under an integer's label; 3.9 refuses masks that are widened to that label
+        if arg.data.dtype == np.bool_:
+            return Handle(np.full(ret_ty.shape, arg.data.item()), arg.dtype.scalar)
+        return original_splat(self, ret_ty, arg)
+
+    builder.create_splat = create_splat
     original_patch = interpreter._patch_lang_tensor
 
     def patch_lang_tensor(tensor: Any, scope: Any) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 from attngen.errors import UnsupportedError
-from attngen.expr.op import tensors as tensors_of
 from attngen.language.definition import Definition, Softmax
 from attngen.runtime.bind import Launched, Params, locate_params, made_by_launcher, read_directly, record
-from attngen.runtime.cache import Cache, Stored
+from attngen.runtime.cache import Cache, Stored, default_root, shared_cache
 from attngen.runtime.interpreter import repair
+from attngen.runtime.kept import Kept
 from attngen.runtime.load import load
 from attngen.runtime.request import Emitted as Emitted
 from attngen.runtime.request import Request as Request
 from attngen.runtime.shortcut import call_function
-from attngen.runtime.tensors import Checker, Sizes, dtype_name, target_of, torch_dtype, way_to_run
+from attngen.runtime.tensors import Checker, Sizes, dtype_name, target_of, way_to_run
 from attngen.runtime.tiles import tile_lists
 
 TileBuilder = Callable[[Emitted, Sizes, Mapping[str, Any], Mapping[str, Any]], Sequence[Any]]
@@ -31,7 +30,6 @@ INTERPRETED_TARGET = "h100"
 DECODE_ROWS = 16
 """Up to this many queries a head, a GQA kernel packs the heads of a group into one tile."""
 MAX_BOUND = 4096
-MAX_TILE_LISTS = 64
 
 
 @dataclass(slots=True)
@@ -94,10 +92,8 @@ class Attention:
         self._build_tiles = build_tiles or partial(tile_lists, heads=heads.q, group=heads.group)
         self._check = Checker(self.name, self.definition)
         self._has_lse = isinstance(self.definition.normalizer, Softmax)
-        self._sources = self._source_names()
+        self._kept = Kept(self.definition, self.captured)
         self._bound: dict[Any, Callable[..., Any]] = {}
-        self._moved: dict[tuple[str, Any], tuple[int | None, Any]] = {}
-        self._tiles: dict[Any, tuple[tuple[tuple[str, Any, int | None], ...], tuple[Any, ...]]] = {}
         self._keyed: frozenset[str] = frozenset(p.name for p in self.definition.params)
         self._lock = threading.RLock()
 
@@ -108,14 +104,10 @@ class Attention:
             f"<attngen.Attention {self.name}: {heads.q}/{heads.kv} heads of {dim.qk}; {made or 'nothing emitted yet'}>"
         )
 
-    # --- the call ---------------------------------------------------------------------------------
-
     def __call__(self, q: Any, k: Any, v: Any, *, return_lse: bool = False, out: Any = None, **values: Any) -> Any:
         raise NotImplementedError("each variant has a call of its own, see `shortcut.call_function`")
 
-    def _first(
-        self, key: Any, q: Any, k: Any, v: Any, return_lse: bool, out: Any, values: Mapping[str, Any]
-    ) -> Any:  # fmt: skip
+    def _first(self, key: Any, q: Any, k: Any, v: Any, return_lse: bool, out: Any, values: Mapping[str, Any]) -> Any:
         call = self._checked(q, k, v, return_lse, out, values)
         out, lse = call.tensors[3:]
         if call.sizes.batch and call.sizes.m:
@@ -124,11 +116,7 @@ class Attention:
                 self._run(key, call, self.load(self._request(q, call.sizes, way)), way)
         return (out, lse) if return_lse else out
 
-    # --- one call in full -------------------------------------------------------------------------
-
-    def _checked(
-        self, q: Any, k: Any, v: Any, return_lse: bool, out: Any, values: Mapping[str, Any]
-    ) -> _Call:  # fmt: skip
+    def _checked(self, q: Any, k: Any, v: Any, return_lse: bool, out: Any, values: Mapping[str, Any]) -> _Call:
         import torch
 
         sizes = self._check.inputs(q, k, v)
@@ -145,7 +133,7 @@ class Attention:
         named = {}
         for ref in self.definition.tensors:
             given = ref.name in values
-            tensor = values[ref.name] if given else self._on(ref.name, q.device)
+            tensor = values[ref.name] if given else self._kept.on(ref.name, q.device)
             if given or tensor is not self.captured[ref.name]:
                 self._check.tensor(ref, tensor, sizes, q.device)
             named[ref.name] = tensor
@@ -177,7 +165,7 @@ class Attention:
             if found is None:
                 repair()
                 emitted = self._emit(request)
-                self.cache = self.cache or Cache()
+                self.cache = self.cache or shared_cache(default_root())
                 identity = {
                     "spec": getattr(self.spec, "fingerprint", repr(self.definition)),
                     "names": f"{self.name}: {', '.join(ref.name for ref in self.definition.tensors)}",
@@ -217,10 +205,9 @@ class Attention:
         launched = Launched(
             compiled, (kernel, grid, args, constants), tensors, named, call.passed, loaded.params, integers
         )  # fmt: skip
-        made = made_by_launcher(launched)
-        watched = self._watch(
-            call, self._sources | (call.named.keys() - read_directly(launched)) if made else frozenset()
-        )
+        copied = call.named.keys() - read_directly(launched)
+        sources = self._kept.sources | copied if made_by_launcher(launched) else frozenset()
+        watched = self._kept.watch(call.named, call.passed, sources)
         if watched is None:
             return
         params, names = _names(self.definition)
@@ -232,70 +219,20 @@ class Attention:
             self._bound.clear()
         self._bound[key] = replay
 
-    # --- tensors that are kept --------------------------------------------------------------------
-
-    def _source_names(self) -> frozenset[str]:
-        """Named tensors that bounds, flags or tile lists may be made from: whole numbers, and what the mask reads."""
-        whole = {ref.name for ref in self.definition.tensors if ref.dtype in ("bool", "int32", "int64")}
-        return frozenset(whole | {ref.name for ref in tensors_of(self.definition.mask) if ref.derived is None})
-
-    def _watch(self, call: _Call, sources: Collection[str]) -> tuple[tuple[str, Any, int], ...] | None:
-        """What must be unchanged for a replay: ``sources`` of made tensors, and originals of moved copies."""
-        watched = []
-        for name, tensor in call.named.items():
-            given = name in call.passed
-            original = tensor if given else self.captured[name]
-            if original is tensor and name not in sources:
-                continue
-            version = _version(original)
-            if version is None:
-                if hasattr(original, "data_ptr"):
-                    return None
-                continue  # a NumPy array, copied to the device once
-            watched.append((name if given else "", weakref.ref(original), version))
-        return tuple(watched)
-
-    def _on(self, name: str, device: Any) -> Any:
-        """A captured tensor on ``device``, moved once (and again when it was written to)."""
-        import torch
-
-        original = self.captured[name]
-        if hasattr(original, "data_ptr") and original.device == device:
-            return original
-        version = _version(original)
-        kept = self._moved.get((name, device))
-        if kept is None or kept[0] != version:
-            ref = next(t for t in self.definition.tensors if t.name == name)
-            tensor = original.detach() if hasattr(original, "data_ptr") else torch.tensor(original)
-            moved = tensor.to(device=device, dtype=torch_dtype(ref.dtype))
-            kept = self._moved[name, device] = (version, moved)
-        return kept[1]
-
     def _tile_lists(self, loaded: Loaded, call: _Call) -> tuple[Any, ...]:
-        """The lists of a mask without closed form, kept by lengths, parameters and the tensors they were made from."""
         device = call.tensors[0].device
-        key = (id(loaded), call.sizes, tuple(call.params.items()), device)
-        originals = {name: call.named[name] if name in call.passed else self.captured[name] for name in self._sources}
-        kept = self._tiles.get(key)
-        if kept is not None and all(ref() is originals[name] and ref()._version == v for name, ref, v in kept[0]):
-            return kept[1]
-        made = self._build_tiles(loaded.emitted, call.sizes, call.params, call.named)
-        tiles = tuple(x.to(device) for x in made)
-        tensors = {name: x for name, x in originals.items() if hasattr(x, "data_ptr")}
-        versions = {name: _version(x) for name, x in tensors.items()}
-        if None in versions.values():
-            return tiles  # inference tensors count no versions: what is made of them is not kept
-        if len(self._tiles) >= MAX_TILE_LISTS:
-            self._tiles.clear()
-        sources = tuple((name, weakref.ref(x), versions[name]) for name, x in tensors.items())
-        self._tiles[key] = (sources, tiles)
-        return tiles
+        # a captured tensor must be told from one that replaces it: which were passed is part of the key
+        key = (id(loaded), call.sizes, tuple(call.params.items()), call.passed, device)
+
+        def build() -> Sequence[Any]:
+            return self._build_tiles(loaded.emitted, call.sizes, call.params, call.named)
+
+        return self._kept.tile_lists(key, call.named, call.passed, device, build)
 
     def forget(self) -> None:
         """Drop recorded launches, moved copies and tile lists (not the compiled kernels)."""
         self._bound.clear()
-        self._moved.clear()
-        self._tiles.clear()
+        self._kept.forget()
 
     @staticmethod
     def _on_device(q: Any) -> contextlib.AbstractContextManager[Any]:
@@ -322,14 +259,6 @@ def _with_call(cls: type[Attention], params: tuple[str, ...], tensors: tuple[str
         body = {"__call__": call_function(params, tensors), "__doc__": cls.__doc__, "__module__": cls.__module__}
         _classes[key] = type(cls.__name__, (cls,), body)
     return _classes[key]
-
-
-def _version(tensor: Any) -> int | None:
-    """How often torch has written to the tensor; None when nobody counts (inference mode, NumPy)."""
-    try:
-        return int(tensor._version)
-    except (AttributeError, RuntimeError):
-        return None
 
 
 def _distinct(tensors: list[Any], others: list[Any] | None = None) -> list[Any]:

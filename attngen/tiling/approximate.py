@@ -21,7 +21,7 @@ from enum import Enum
 
 from attngen.expr import build
 from attngen.expr.build import FALSE, INT, KV_IDX, Q_IDX, TRUE, const, load, make, named, rebuild, substitute, to_int
-from attngen.expr.op import COMPARISONS, Derived, Expr, Kind, Op, TensorRef, tensors, walk
+from attngen.expr.op import COMPARISONS, Derived, Expr, Kind, Op, TensorRef, leaves, tensors, walk
 from attngen.expr.to_isl import AFFINE_OPS, affine_nodes
 from attngen.tiling.linear import Linear, linear
 from attngen.tiling.schedule import Bound
@@ -83,6 +83,8 @@ class _Work:
     _made: dict[tuple[Expr, str], Expr] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.names = {tensor.name for tensor in tensors(self.mask)}
+        self.names |= {leaf.value.name for leaf in leaves(self.mask, Op.PARAM)}
         self.mask = _without_strict_bools(self.mask)
         self._examine(self.mask)
         self.mask = self._name_uniform_values(self.mask)
@@ -146,7 +148,7 @@ class _Work:
         found = tensors(expr)
         base = re.sub(r"\W", "_", found[0].name) if found else "value"
         suffix = {"uniform": "here", "min": "min", "max": "max"}[reduce]
-        taken = {bound.name for bound in self.bounds.values()}
+        taken = {bound.name for bound in self.bounds.values()} | self.names
         name, count = f"{base}_{suffix}", 2
         while name in taken:
             name, count = f"{base}{count}_{suffix}", count + 1

@@ -71,14 +71,15 @@ def _without_choice(interval: Interval, ends: list[Expr], prover: Prover) -> Int
 
 
 def _degenerate(interval: Interval, guard: Expr, prover: Prover) -> bool:
-    """A guard on a parameter or on data: are at most a few tiles visited in vain without it?"""
-    axes = prover.sets.axes
-    if not any(node.op in (Op.PARAM, Op.NAMED) and node is not axes.outer_tile for node in walk(guard)):
+    """Does a guard only matter for parameters below 1, or for the data of rows, and then for a few tiles only?"""
+    sets, axes = prover.sets, prover.sets.axes
+    fails = sets.always.set(make(Op.NOT, guard)).params()
+    of_rows = any(leaf in sets.of_rows for leaf in walk(guard))
+    if not of_rows and not (sets.usual & fails).is_empty():
         return False
     few = (axes.outer_size + axes.inner_size) // axes.inner_size + 1
-    fails = prover.sets.tiles.set(make(Op.NOT, guard))
-    visited = prover.tiles(interval) & fails
-    long = prover.tiles(Interval(make(Op.ADD, interval.lo, const(few)), interval.hi)) & fails
+    visited = prover.tiles(interval).intersect_params(fails)
+    long = prover.tiles(Interval(make(Op.ADD, interval.lo, const(few)), interval.hi)).intersect_params(fails)
     outside = (visited & prover.below(const(0))) | (visited & prover.starting(prover.usual_ends()[1]))
     return bool(long.is_empty() and outside.is_empty())
 

@@ -55,7 +55,8 @@ class Boxes:
                     one = one.astype(_DTYPE[node.kind], copy=False)
                     values[node] = one, one
                 else:
-                    values[node] = _checked(node, SPAN[node.op](*(values[arg] for arg in node.args)))
+                    operands = [values[arg] for arg in node.args]
+                    values[node] = _with_nan(node, operands, SPAN[node.op](*operands))
         return values[expr]
 
     def _leaf(self, node: Expr) -> Span:
@@ -82,12 +83,18 @@ class Boxes:
         return low.astype(dtype, copy=False), high.astype(dtype, copy=False)
 
 
-def _checked(node: Expr, span: Span) -> Span:
-    """What is not a number could be anything."""
-    if node.kind is not Kind.FLOAT:
+def _with_nan(node: Expr, operands: list[Span], span: Span) -> Span:
+    """(-inf, inf) also stands for "perhaps not a number", which spreads, and compares as nothing else does."""
+    floats = [span for span in operands if span[0].dtype.kind == "f"]
+    if not floats or node.op is Op.WHERE or node.kind is Kind.INT:
         return span
+    unknown = np.zeros((), np.bool_)
+    for low, high in floats:
+        unknown = unknown | ((low == -np.inf) & (high == np.inf))
     low, high = span
-    unknown = np.isnan(low) | np.isnan(high)
+    if node.kind is Kind.BOOL:
+        return low & ~unknown, high | unknown
+    unknown = unknown | np.isnan(low) | np.isnan(high)
     return np.where(unknown, -np.inf, low), np.where(unknown, np.inf, high)
 
 
@@ -129,8 +136,11 @@ def _quotient(op: Callable[[Array, Array], Array], a: Span, b: Span) -> Span:
 
 def _modulo(a: Span, b: Span) -> Span:
     """Within one period of one divisor the remainder is a span; otherwise it is anything below the divisor."""
-    if a[0].dtype.kind == "f" or b[0].dtype.kind == "f":
-        return np.minimum(b[0], 0.0) + 0 * a[0], np.maximum(b[1], 0.0) + 0 * a[0]
+    if a[0].dtype.kind == "f":
+        # the remainder of an infinity, or by zero, is not a number
+        odd = np.isinf(a[0]) | np.isinf(a[1]) | ((b[0] <= 0) & (b[1] >= 0))
+        wide = np.minimum(b[0], 0.0), np.maximum(b[1], 0.0)
+        return _choose(odd, (np.asarray(-np.inf), np.asarray(np.inf)), wide)
     divisor = np.where(b[0] == 0, 1, b[0])
     one_period = (b[0] == b[1]) & (b[0] != 0) & (a[0] // divisor == a[1] // divisor)
     remainders = a[0] % divisor, a[1] % divisor
@@ -163,7 +173,10 @@ def _exclusive(a: Span, b: Span) -> Span:
 def _where(c: Span, a: Span, b: Span) -> Span:
     low = np.where(c[0], a[0], np.where(c[1], np.minimum(a[0], b[0]), b[0]))
     high = np.where(c[0], a[1], np.where(c[1], np.maximum(a[1], b[1]), b[1]))
-    return low, high
+    if low.dtype.kind != "f":
+        return low, high
+    mixed = c[1] & ~c[0] & np.isnan(low)  # one side is not a number, the other may be
+    return np.where(mixed, -np.inf, low), np.where(mixed, np.inf, high)
 
 
 def _bits(op: Callable[[Array, Array], Array], a: Span, b: Span, wide: Span) -> Span:
@@ -228,7 +241,8 @@ def _widened(low: Array, high: Array) -> Span:
 def _wave(op: Op, low: float, high: float) -> Callable[[Span], Span]:
     def span(a: Span) -> Span:
         one = _widened(RULE[op](a[0]), RULE[op](a[0]))
-        return _choose(a[0] == a[1], one, (np.asarray(low), np.asarray(high)))
+        wide = _choose(np.isinf(a[0]) | np.isinf(a[1]), _anything(a[0]), (np.asarray(low), np.asarray(high)))
+        return _choose(a[0] == a[1], one, wide)
 
     return span
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import islpy as isl
 
 from attngen.expr.build import FALSE, TRUE, all_of, const, make, substitute
-from attngen.expr.op import Expr, Op, Param, leaves
+from attngen.expr.op import Expr, Op, Param, leaves, walk
 from attngen.tiling.approximate import Approximation, approximate
 from attngen.tiling.arrange import loops, partition
 from attngen.tiling.linear import tidy
@@ -19,6 +19,7 @@ from attngen.tiling.simplify import Prover, size
 
 MOST_INTERVALS = 6
 MOST_OPERATIONS = 40
+MOST_LEVELS = 150
 
 
 class _NoClosedForm(Exception):
@@ -47,8 +48,10 @@ def build_inverse(mask: Expr, *, q_tile: int, kv_tile: int, params: tuple[Param,
 
 def _build(mask: Expr, axes: Axes, *, row_heads: bool, inverse: bool) -> Schedule:
     q_tile, kv_tile = (axes.inner_size, axes.outer_size) if inverse else (axes.outer_size, axes.inner_size)
-    check = _bound_check(mask, axes, row_heads, inverse)
     why = ""
+    if _depth(mask) > MOST_LEVELS:
+        return Schedule(q_tile, kv_tile, mask, (), (), True, True, False, "the mask is nested too deeply")
+    check = _bound_check(mask, axes, row_heads, inverse)
     try:
         for between, exact in _readings(mask, row_heads, inverse):
             try:
@@ -59,6 +62,13 @@ def _build(mask: Expr, axes: Axes, *, row_heads: bool, inverse: bool) -> Schedul
     except isl.Error:
         why = "its exact tile set is too large"
     return Schedule(q_tile, kv_tile, mask, (), (), True, check, False, why)
+
+
+def _depth(root: Expr) -> int:
+    depth: dict[Expr, int] = {}
+    for node in walk(root):
+        depth[node] = 1 + max((depth[arg] for arg in node.args), default=0)
+    return depth[root]
 
 
 def _readings(mask: Expr, row_heads: bool, inverse: bool) -> Iterator[tuple[Approximation, Expr]]:
@@ -81,7 +91,9 @@ class _Found:
 def _closed_form(between: Approximation, exact: Expr, axes: Axes) -> _Found:
     if between.opaque:
         raise _NoClosedForm(between.opaque[0])
-    sets = TileSets(axes, [between.over, between.under, exact], [*between.facts, *_facts_of_steps(between, axes)])
+    facts = [*between.facts, *_facts_of_steps(between, axes)]
+    reduced = {leaf: bound.reduce for leaf, bound in between.bounds.items()}
+    sets = TileSets(axes, [between.over, between.under, exact], facts, reduced)
     prover = Prover(sets)
     visited = sets.touched(sets.points.set(between.over).coalesce())
     if visited.is_empty():

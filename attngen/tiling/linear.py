@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import gcd
 
 from attngen.expr.build import const, make, rewrite
+from attngen.expr.linear import as_sum
 from attngen.expr.op import Expr, Kind, Op
 
 
@@ -47,23 +48,9 @@ class Linear:
 
 
 def linear(root: Expr) -> Linear:
-    """The expression as a sum; exact for every integer expression."""
-    match root.op:
-        case Op.CONST if root.kind is Kind.INT:
-            return Linear({}, root.value)
-        case Op.ADD if root.kind is Kind.INT:
-            return linear(root.args[0]).plus(linear(root.args[1]))
-        case Op.SUB if root.kind is Kind.INT:
-            return linear(root.args[0]).plus(linear(root.args[1]), -1)
-        case Op.NEG if root.kind is Kind.INT:
-            return linear(root.args[0]).times(-1)
-        case Op.MUL if root.kind is Kind.INT:
-            a, b = linear(root.args[0]), linear(root.args[1])
-            if not a.terms:
-                return b.times(a.constant)
-            if not b.terms:
-                return a.times(b.constant)
-    return Linear({root: 1}, 0)
+    """The integer expression as a sum."""
+    total = as_sum(root)
+    return Linear(dict(total.terms), total.constant)
 
 
 def floor_divided(value: Linear, divisor: int) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import islpy as isl
@@ -18,6 +19,7 @@ KEY_TILE_LEAF = named("kv_tile", INT)
 # of both q and kv an operation costs more, and a short closed form is rare.
 OPERATION_LIMIT = 150_000
 REMAINDER_LIMIT = 40_000
+_NONE: Mapping[Expr, str] = {}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Axes:
 class TileSets:
     """isl work for one mask: the context that always holds, and images of (q, kv) sets on tile numbers."""
 
-    def __init__(self, axes: Axes, exprs: list[Expr], facts: list[Expr]) -> None:
+    def __init__(self, axes: Axes, exprs: list[Expr], facts: list[Expr], reduced: Mapping[Expr, str] = _NONE) -> None:
+        """``reduced``: which leaves are bounds made of data, and how: "uniform" (a window, a length), "min", "max"."""
         self.axes = axes
         self.context = isl.Context()
         remainders = sum(node.op is Op.MOD for node in walk(*exprs))
@@ -63,6 +66,9 @@ class TileSets:
             *facts,
         ]
         self.known = self.always.set(all_of(self.truths)).params()
+        self.of_rows = frozenset(leaf for leaf, how in reduced.items() if how != "uniform")
+        numbers = [leaf for leaf in self.params if leaf.op is Op.PARAM or reduced.get(leaf) == "uniform"]
+        self.usual = self.known & self.always.set(all_of([make(Op.GE, leaf, const(1)) for leaf in numbers])).params()
         rows = [make(Op.LE, start, axes.outer), make(Op.LT, axes.outer, make(Op.ADD, start, const(axes.outer_size)))]
         self._rows = self.points.set(all_of([*rows, make(Op.GE, axes.inner, const(0))]))
         self._inside = self.points.set(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attngen.sample import Sizes, sample, tensor_roles
 from attngen.language import toml
+from attngen.sample import Sizes, sample, tensor_roles
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SIZES = Sizes(batch=2, queries=24, keys=40)

@@ -7,7 +7,7 @@ what torch computes of the same callable on index tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor
+from math import floor, prod
 from typing import Any
 
 import numpy as np
@@ -120,12 +120,12 @@ def morton(i: Any) -> tuple[Any, Any]:
 
 def sta(shape: tuple[int, ...], kernel: tuple[int, ...], text: int) -> Mod:
     """Sliding tile attention over tiles of one cell: even kernels lean to the left."""
-    seen = int(np.prod(shape))
+    seen = prod(shape)
 
     def axes(i: Any) -> list[Any]:
         out = []
         for axis, size in enumerate(shape):
-            inner = int(np.prod(shape[axis + 1 :]))
+            inner = prod(shape[axis + 1 :])
             out.append(i // inner % size if axis else i // inner)
         return out
 

@@ -27,7 +27,7 @@ from attngen.expr.build import (
 )  # fmt: skip
 from attngen.expr.op import BITS, COMPARISONS, FLOAT_FUNCTIONS, Expr, Kind, Op, Param, TensorRef
 from attngen.expr.show import show
-from attngen.language.grammar import parse_number, parse_score
+from attngen.language.grammar import Parser, parse_number, parse_score
 from attngen.language.scope import Scope
 from tests.language.dense import mask_spec, score_spec
 
@@ -116,9 +116,7 @@ def test_the_text_of_an_expression_parses_to_the_same_expression(expr: Expr) -> 
 
 
 def parse_with_score(text: str) -> Expr:
-    from attngen.language.grammar import _Parser
-
-    return _Parser(text, scope(), allow_score=True).whole()
+    return Parser(text, scope(), allow_score=True).whole()
 
 
 @pytest.mark.parametrize(

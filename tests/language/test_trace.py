@@ -292,6 +292,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "in place": (lambda b, h, q, k: q.add_(3) > 2, "elementwise"),
     "exception": (lambda b, h, q, k: 1 // 0, "traced scalars"),
     "arguments": (lambda q, k: q > k, "(b, h, q_idx, kv_idx)"),
+    "random": (lambda b, h, q, k: torch.rand(()) * q > 2, "draw random numbers"),
     "too long": (lambda b, h, q, k: sum((q * i + k for i in range(2000)), q) > 2, "before the call"),
     "bits of floats": (lambda b, h, q, k: (q * 0.5) & 1, "integer"),
 }

@@ -28,6 +28,7 @@ def microseconds(call: Callable[[], object], repeats: int = 4000, rounds: int = 
 def measure() -> dict[str, float]:
     import torch
 
+    import attngen
     from attngen.runtime.cache import Cache
     from attngen.runtime.load import load
     from tests.runtime.sample import TEXT, SampleSpec, attention
@@ -46,16 +47,25 @@ def measure() -> dict[str, float]:
         f(q, k, v, out=out, **values)
         f(q, k, v, return_lse=True, **values)
         assert len(f._bound) == 3, "the calls below must take the short way"
-        prepared = load(TEXT).prepare(q, k, v, out, None, doc=doc, **values)
+        sample = load(TEXT)
+        prepared = sample.prepare(q, k, v, out, None, doc=doc, **values)
         kernel, grid, args, constants = prepared
+        mask = attngen.causal() & attngen.sliding_window(64)
+        mistral = attngen.compile(attngen.AttentionSpec("mistral", (4, 2), 16, mask=mask), target="h100")
+        mistral(q, k, v)
+        mistral(q, k, v)
+        run = kernel[grid](*args, **constants).run
+        every = [None, None, None, *args, *constants.values()]
         return {
+            "call of a variant without parameters": microseconds(lambda: mistral(q, k, v)),
             "call": microseconds(lambda: f(q, k, v, **values)),
             "call with out=": microseconds(lambda: f(q, k, v, out=out, **values)),
             "call with lse": microseconds(lambda: f(q, k, v, return_lse=True, **values)),
+            "the stub launcher, part of each call": microseconds(lambda: run(1, 1, 1, 0, 1, 1, *every)),
             "the allocation of out alone": microseconds(lambda: torch.empty_like(q)),
             "Triton's kernel[grid](...), arguments ready": microseconds(lambda: kernel[grid](*args, **constants)),
             "emitted attention(...)": microseconds(
-                lambda: load(TEXT).attention(q, k, v, out=out, doc=doc, **values), repeats=400
+                lambda: sample.attention(q, k, v, out=out, doc=doc, **values), repeats=400
             ),
         }
 

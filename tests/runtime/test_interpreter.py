@@ -48,6 +48,12 @@ def bounds_kernel(N, C):
     tl.store(C, total)
 
 
+@triton.jit
+def scalar_mask_kernel(X, Y, N):
+    at = tl.arange(0, 16)
+    tl.store(Y + at, tl.load(X + at, mask=(at < 9) & (N > 0), other=-1))
+
+
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     return torch.randn(SIZE, SIZE).to(BF16), torch.randn(SIZE, SIZE).to(BF16)
@@ -92,6 +98,13 @@ def test_loop_bounds_that_are_loaded() -> None:
     c = torch.zeros(1, dtype=torch.int32)
     bounds_kernel[(1,)](torch.tensor([3, 9], dtype=torch.int32), c)
     assert c.item() == 3 + 5 + 7
+
+
+def test_masks_with_a_scalar_condition() -> None:
+    x, y = torch.arange(16, dtype=torch.int32), torch.zeros(16, dtype=torch.int32)
+    for n in (3, 0):
+        scalar_mask_kernel[(1,)](x, y, n)
+        assert y.tolist() == [i if i < 9 and n else -1 for i in range(16)]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,25 @@ def test_sixteen_processes_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.tmp"))
     for entry in (tmp_path / "entries").iterdir():
         json.loads(entry.read_text())
+
+
+def test_a_reader_sees_all_of_a_file_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    texts = {str(i) * 300_000 for i in range(5)}
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(40):
+            for text in texts:
+                Cache._write(path, text)
+        done.set()
+
+    Cache._write(path, "0" * 300_000)
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        assert path.read_text() in texts
+    writer.join()
 
 
 def test_directory_that_everybody_may_write_is_refused(tmp_path: Path) -> None:

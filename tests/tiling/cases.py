@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attngen.expr.build import B_IDX, FALSE, H_IDX, KV_IDX, M_LEN, N_LEN, Q_IDX, TRUE, const, load, make, param
+from attngen.expr.build import B_IDX, H_IDX, KV_IDX, M_LEN, N_LEN, Q_IDX, TRUE, const, load, make, param
 from attngen.expr.evaluate import Env, evaluate
 from attngen.expr.op import Expr, Op, Param, TensorRef
 from attngen.language.proxy import Proxy
@@ -163,17 +163,17 @@ def random_call(rng: np.random.Generator, m: int, n: int) -> Call:
     )
 
 
-def dense(mask: Expr, call: Call, b: int, h: int | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mask at every pair [M, N] of one batch and head (of any of several heads: the last axis)."""
-    heads = np.atleast_1d(h)
+def dense(mask: Expr, call: Call, b: int, h: Any, keys: Any = None) -> np.ndarray[Any, Any]:
+    """The mask at every pair [M, N] of one batch and of one or several heads (the last axis)."""
+    heads, keys = np.atleast_1d(h), np.arange(call.N) if keys is None else keys
     index = {
         "b": np.array(b),
         "h": heads,
         "q": np.arange(call.M)[:, None, None],
-        "kv": np.arange(call.N)[None, :, None],
+        "kv": keys[None, :, None],
     }
     env = Env(index, call.lengths, call.params, None, call.arrays([mask]))
-    return np.broadcast_to(evaluate(mask, env), (call.M, call.N, len(heads)))
+    return np.broadcast_to(evaluate(mask, env), (call.M, len(keys), len(heads)))
 
 
 def needed(mask: Expr, call: Call, q_tile: int, kv_tile: int, b: int, h: Any) -> tuple[Any, Any]:
@@ -243,5 +243,3 @@ class Tally:
         if verdict.unsound:
             self.unsound.append(f"{text}: {verdict.unsound}")
 
-
-NOTHING = FALSE

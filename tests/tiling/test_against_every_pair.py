@@ -9,10 +9,10 @@ import pytest
 
 from attngen.tiling.build import build_inverse, build_schedule
 from attngen.tiling.schedule import Schedule
-from tests.tiling.cases import BATCH, CASES, HEADS, LENGTHS, TILES, Tally, judge, random_call, random_case
+from tests.tiling.cases import BATCH, CASES, HEADS, LENGTHS, TILES, Tally, dense, judge, random_call, random_case
 
 CALLS_A_MASK = 5
-PARTS = 8
+PARTS = 4
 
 
 def _listed(schedule: Schedule) -> Schedule:
@@ -46,7 +46,25 @@ def test_random_masks(part: int) -> None:
     assert inverses.wasted <= 0.01 * inverses.needed
     assert lists.wasted == 0, "a list holds exactly the tiles that exist"
     assert lists.full_missed == 0
-    assert closed.full_missed <= 0.1 * closed.full, f"{closed.full_missed} of {closed.full} full tiles are masked"
+    # a full tile that two parts of a union fill together is masked all the same
+    assert closed.full_missed <= 0.2 * closed.full, f"{closed.full_missed} of {closed.full} full tiles are masked"
+
+
+def test_bound_check_is_left_out_only_where_the_mask_ends_with_the_keys() -> None:
+    """Without the check a partial tile keeps what the mask alone keeps: nothing beyond the last key."""
+    rng = np.random.default_rng(3)
+    left_out = 0
+    for _ in range(150):
+        case = random_case(rng)
+        schedule = build_schedule(case.mask, q_tile=64, kv_tile=32)
+        if schedule.bound_check:
+            continue
+        left_out += 1
+        m, n = int(rng.choice(LENGTHS)), int(rng.choice(LENGTHS))
+        call = random_call(rng, m, n)
+        beyond = dense(case.mask, call, 1, 2, keys=np.arange(n, n + 32))
+        assert not beyond.any(), f"{case.name}, M = {m}, N = {n}"
+    assert left_out > 20
 
 
 def test_packed_heads() -> None:

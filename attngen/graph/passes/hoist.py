@@ -16,6 +16,8 @@ _STEM = {
     (Axis.COLUMN, Kind.FLOAT): "col_bias", (Axis.COLUMN, Kind.INT): "col_key", (Axis.COLUMN, Kind.BOOL): "col_keep",
 }  # fmt: skip
 
+_PREFIX = {Axis.TILE: "tile", Axis.ROW: "row", Axis.COLUMN: "col"}
+
 
 class _Names:
     """Fresh names by meaning; the same expression has the same name in score and mask."""
@@ -27,6 +29,8 @@ class _Names:
     def hoisted(self, expr: Expr, axis: Axis) -> Hoisted:
         if expr not in self.known:
             stem = _STEM[axis, expr.kind]
+            if expr.op is Op.LOAD:
+                stem = f"{_PREFIX[axis]}_{expr.value.name}"
             name, count = stem, 2
             while name in self.taken:
                 name, count = f"{stem}_{count}", count + 1

@@ -11,14 +11,12 @@ from __future__ import annotations
 from attngen.expr.axis import Axis, axes
 from attngen.expr.build import KV_IDX, Q_IDX, const, make, named, rewrite
 from attngen.expr.linear import Sum, as_sum, from_sum
-from attngen.expr.op import COMPARISONS, Expr, Kind, Op
+from attngen.expr.op import COMPARISONS, FLIPPED, Expr, Kind, Op
 from attngen.expr.simplify import simplify
 from attngen.graph.node import AttentionGraph, AttentionOp
 
 Q_START = named("q_start", Kind.INT)
 """The first query of the tile: every kernel defines it."""
-
-_FLIPPED = {Op.LT: Op.GT, Op.LE: Op.GE, Op.GT: Op.LT, Op.GE: Op.LE, Op.EQ: Op.EQ, Op.NE: Op.NE}
 
 
 def separate(graph: AttentionGraph, *, row_heads: bool, precise: bool) -> AttentionGraph:
@@ -48,7 +46,7 @@ def separate_mask(root: Expr, *, row_heads: bool) -> Expr:
         negated = Sum({term: -factor for term, factor in terms.items()}, -sign * total.constant)
         left = from_sum(Sum(terms, 0), lambda term: axis[term] is Axis.COLUMN)
         right = from_sum(negated, lambda term: axis[term] is not Axis.COLUMN)
-        return make(node.op if sign > 0 else _FLIPPED[node.op], left, right)
+        return make(node.op if sign > 0 else FLIPPED[node.op], left, right)
 
     return rewrite(root, rule)
 

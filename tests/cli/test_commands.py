@@ -1,0 +1,176 @@
+"""Each command does what its help says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attngen.cli.run import Verdict, _compare
+from attngen.language import toml
+from tests.cli.conftest import Run
+
+STAGES = {
+    "graph": "normalize",
+    "schedule": "for q_tile in range(",
+    "plan": "registers",
+    "source": "def attention(",
+}
+
+
+def test_generate_writes_a_file(attngen: Run, examples: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kernel.py"
+    done = attngen("generate", examples / "mistral_7b.toml", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    compile(out.read_text(), str(out), "exec")
+    assert out.read_text() == attngen("generate", examples / "mistral_7b.toml").stdout
+
+
+def test_generate_says_how_to_make_the_file_again(attngen: Run, examples: Path) -> None:
+    spec = examples / "causal.toml"
+    plan = "block_m=64,num_warps=4"
+    text = attngen("generate", spec, "-t", "a100", "--dtype", "fp16", "--plan", plan).stdout
+    assert f"attngen generate {spec} --target a100 --dtype fp16 --plan {plan}" in text
+    assert '"block_m": 64' in text
+
+
+def test_generate_json(attngen: Run, examples: Path) -> None:
+    made = json.loads(attngen("generate", examples / "causal.toml", "--json").stdout)
+    assert made["file"] is None
+    assert made["plan"]["arch"] == "sm_90"
+    assert "def attention(" in made["text"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_explain_prints_a_stage(attngen: Run, examples: Path, stage: str) -> None:
+    done = attngen("explain", examples / "gemma2.toml", "--stage", stage)
+    assert done.returncode == 0, done.stderr
+    assert STAGES[stage] in done.stdout
+
+
+def test_explain_compares_with_full_attention(attngen: Run, examples: Path) -> None:
+    done = attngen("explain", examples / "mistral_7b.toml", "--target", "a100", "--seqlen", "16384", "--json")
+    explained = json.loads(done.stdout)
+    assert [cost["seqlen"] for cost in explained["costs"]] == [2048, 4096, 8192, 16384]
+    for cost in explained["costs"]:
+        assert cost["tiles_masked"] <= cost["tiles"] < cost["tiles_of_full_attention"]
+        assert cost["flops"] < cost["flops_of_full_attention"]
+        assert 0 < cost["us"] < cost["us_of_full_attention"]
+    first, last = explained["costs"][0], explained["costs"][-1]
+    # eight times the length: the window costs about eight times as much, full attention sixty-four times
+    assert last["flops_of_full_attention"] == 64 * first["flops_of_full_attention"]
+    assert last["flops"] < 32 * first["flops"]
+    assert explained["plan"]["reasons"]
+    assert explained["rivals"]
+
+
+def test_explain_in_words(attngen: Run, examples: Path) -> None:
+    text = attngen("explain", examples / "packed_documents.toml").stdout
+    for word in ("Cost by length", "Plan for", "Rivals", "made-up values: doc_id"):
+        assert word in text
+
+
+@pytest.mark.parametrize("options", [[], ["--tiles"], ["--graph"], ["--mask", "-n", "300", "-m", "77"]])
+def test_show_in_the_terminal(attngen: Run, examples: Path, options: list[str]) -> None:
+    done = attngen("show", examples / "streaming_llm.toml", *options)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 5
+
+
+@pytest.mark.parametrize("options", [["-n", "300"], ["--tiles"], ["--graph"]])
+def test_show_draws(attngen: Run, examples: Path, tmp_path: Path, options: list[str]) -> None:
+    out = tmp_path / "picture.png"
+    done = attngen("show", examples / "longformer.toml", "-o", out, *options)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["picture.png"]
+
+
+def test_show_takes_one_view(attngen: Run, examples: Path) -> None:
+    assert attngen("show", examples / "causal.toml", "--tiles", "--graph").returncode == 2
+
+
+def test_run_agrees(attngen: Run, examples: Path) -> None:
+    done = attngen("run", examples / "gpt_oss_20b.toml", "-n", "77", "--heads", "4,2")
+    assert done.returncode == 0, done.stderr
+    assert "agrees with the oracle" in done.stdout
+
+
+def test_run_json(attngen: Run, examples: Path) -> None:
+    arguments = ("-n", "70", "-m", "33", "--heads", "2,1", "-p", "prefix=20", "--dtype", "fp16", "--json")
+    verdict = json.loads(attngen("run", examples / "prefix_lm.toml", *arguments).stdout)
+    assert verdict["agrees"] is True
+    assert verdict["dtype"] == "fp16"
+    assert verdict["error"] <= verdict["allowed"]
+    assert len(verdict["where"]) == 4
+
+
+def test_a_wrong_element_is_seen(examples: Path) -> None:
+    spec = toml.load(examples / "causal.toml").replace(heads=2)
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, 2, 40, 64)) for _ in range(3))
+    out, lse = __import__("attngen").reference(spec, q, k, v)
+
+    class Lse:  # the two steps that a tensor takes to NumPy
+        def double(self) -> Lse:
+            return self
+
+        cpu = double
+
+        def numpy(self) -> np.ndarray:
+            return lse
+
+    error, allowed, lse_error = _compare(spec, [q, k, v], {}, "bf16", out, Lse())
+    assert (error <= allowed).all()
+    assert lse_error == 0.0
+    out[0, 1, 7, 3] += 0.05
+    error, allowed, _ = _compare(spec, [q, k, v], {}, "bf16", out, Lse())
+    assert [tuple(place) for place in np.argwhere(error > allowed)] == [(0, 1, 7, 3)]
+    out[0, 0, 0, 0] = np.nan
+    assert not (_compare(spec, [q, k, v], {}, "bf16", out, Lse())[0] <= allowed).all()
+
+
+def test_a_verdict_needs_the_lse_too() -> None:
+    good = Verdict("x", "fp16", "", "triton", 0.0, 1.0, (0, 0, 0, 0), 0.0, 0.0)
+    assert good.agrees
+    assert not Verdict("x", "fp16", "", "triton", 0.0, 1.0, (0, 0, 0, 0), 1.0, 0.0).agrees
+
+
+def test_targets(attngen: Run) -> None:
+    rows = json.loads(attngen("targets", "--json").stdout)
+    assert {"sm_80", "sm_90", "gfx942"} <= {row["arch"] for row in rows}
+    assert "h100" in attngen("targets").stdout
+
+
+def test_doctor(attngen: Run, tmp_path: Path) -> None:
+    report = json.loads(attngen("doctor", "--json").stdout)
+    found = {finding["subject"]: finding for finding in report["findings"]}
+    assert report["healthy"] is True
+    assert str(tmp_path) in found["cache"]["detail"]
+    assert {"attngen", "Python", "torch", "triton", "GPU"} <= set(found)
+
+
+def test_the_gallery_check_sees_a_change(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from attngen.cli import gallery
+
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "examples" / "causal.toml").write_text((examples / "causal.toml").read_text())
+    monkeypatch.setattr(gallery, "repository", lambda: tmp_path)
+    gallery.write_gallery()
+    gallery.check_gallery()
+    made = tmp_path / "generated" / "h100" / "causal.py"
+    made.write_text(made.read_text() + "\n")
+    with pytest.raises(typer.Exit):
+        gallery.check_gallery()
+    gallery.write_gallery()
+    (tmp_path / "generated" / "h100" / "gone.py").write_text("")
+    with pytest.raises(typer.Exit):
+        gallery.check_gallery()
+    gallery.write_gallery()
+    gallery.check_gallery()
