@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -186,11 +187,11 @@ def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[
         yield f"  {spec.doc}"
     yield f"  heads  {heads.q} query, {heads.kv} key/value; head dimension {width}"
     if definition.mask is not TRUE:
-        yield f"  mask   {definition.mask}"
+        yield f"  mask   {_mask_text(spec)}"
     yield ""
     yield "Cost by length (batch 1, predicted; in brackets what full attention would take)"
     yield from _table(
-        ("length", "tiles visited", "of all", "masked", "TFLOP", "MB", "time us", "limit"),
+        ("length", "tiles visited", "of all", "masked", "TFLOP", "MB", "time", "limit"),
         [
             (
                 f"{cost.seqlen:,}",
@@ -199,7 +200,7 @@ def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[
                 f"{100 * cost.tiles_masked / max(1, cost.tiles):.1f} %",
                 f"{cost.flops / 1e12:.3g} ({cost.flops_of_full_attention / 1e12:.3g})",
                 f"{cost.bytes / 1e6:.1f}",
-                f"{cost.us:.1f} ({cost.us_of_full_attention:.1f})",
+                f"{_time(cost.us)} ({_time(cost.us_of_full_attention)})",
                 cost.limit,
             )
             for cost in known.costs
@@ -214,9 +215,19 @@ def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[
         yield ""
         yield "Rivals"
         yield from _table(
-            ("tile", "warps", "stages", "loads", "registers", "shared KiB", "time us", "limit"),
+            ("tile", "warps", "stages", "loads", "registers", "shared KiB", "time", "limit"),
             [_rival(rival) for rival in known.rivals],
         )
+
+
+def _mask_text(spec: AttentionSpec) -> str:
+    """As the user wrote it, where there is a text; at most a line."""
+    text = spec.mask if isinstance(spec.mask, str) else getattr(spec.mask, "text", None)
+    return textwrap.shorten(text or str(spec.definition.mask), 110, placeholder=" ...")
+
+
+def _time(us: float) -> str:
+    return f"{us:.1f} us" if us < 1e3 else f"{us / 1e3:.2f} ms"
 
 
 def _rival(plan: Plan) -> tuple[str, ...]:
@@ -227,7 +238,7 @@ def _rival(plan: Plan) -> tuple[str, ...]:
         "descriptors" if plan.descriptors else "pointers",
         str(plan.registers),
         f"{plan.shared_bytes / 1024:.0f}",
-        f"{plan.predicted_us:.1f}",
+        _time(plan.predicted_us),
         plan.limit,
     )
 

@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from attngen.emit.triton import Origin, emit_triton
-from attngen.errors import UnsupportedError
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.build import build_graph
 from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
-from attngen.language.arrays import to_numpy
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec
 from attngen.planner.choose import choose_plan
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
-from attngen.runtime.launch import Attention, Emitted, Request
-from attngen.runtime.tensors import Sizes
+from attngen.runtime.launch import Attention
+from attngen.runtime.request import Emitted, Request
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
-from attngen.tiling.call import Call
 from attngen.tiling.schedule import Schedule
-from attngen.tiling.tile_list import build as build_tile_list
 
 DEFAULT_DTYPE = "bf16"
 
@@ -75,7 +70,10 @@ def generate(
         params=definition.params,
     )
     origin = Origin(
-        spec.name, spec.doc, command or f"attngen generate {spec.name}.toml --target {target}", not (dtype or spec.dtype)
+        spec.name,
+        spec.doc,
+        command or f"attngen generate {spec.name}.toml --target {target}",
+        not (dtype or spec.dtype),
     )
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
 
@@ -110,32 +108,15 @@ def problem_of(
 
 
 def compile(
-    spec: AttentionSpec, backend: str | None = None, target: str | None = None, plan: Plan | Mapping[str, int] | None = None
+    spec: AttentionSpec,
+    backend: str | None = None,
+    target: str | None = None,
+    plan: Plan | Mapping[str, int] | None = None,
 ) -> Attention:
     """A callable for the variant: ``f(q, k, v, *, return_lse=False, out=None, **params_and_tensors)``."""
 
     def emit(request: Request) -> Emitted:
-        made = generate(
-            spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None
-        )
+        made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
         return Emitted(made.text, made.plan, made.schedule)
 
-    if backend not in (None, "triton"):
-        raise UnsupportedError(f"backend {backend!r}", place="compile", remedy="leave it out, or use backend='triton'")
-    def tiles(emitted: Emitted, sizes: Sizes, params: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[Any, ...]:
-        import torch
-
-        heads = spec.definition.heads
-        call = Call(
-            M=sizes.m,
-            N=sizes.n,
-            B=sizes.batch,
-            H=heads.q,
-            params=params,
-            tensors={name: to_numpy(tensor) for name, tensor in tensors.items()},
-            heads_a_tile=heads.group if emitted.plan.pack > 1 else 1,
-        )
-        found = build_tile_list(emitted.schedule, call)
-        return tuple(torch.from_numpy(array) for array in (found.offsets, found.split, found.indices))
-
-    return Attention(spec, emit, target=target, build_tiles=tiles)
+    return Attention(spec, emit, backend=backend, target=target)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -42,9 +43,9 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("mistral_7b", "Mistral window", (4, 1), Sizes(1, 96, 4500)),
-    Subject("gemma2", "Gemma 2 local", (2, 1), Sizes(1, 96, 4500)),
-    Subject("packed_documents", "Packed docs", (4, 1), Sizes(2, 600, 600)),
+    Subject("mistral_7b", "Mistral 7B", (4, 1), Sizes(1, 96, 4500)),
+    Subject("gemma2", "Gemma 2 9B", (2, 1), Sizes(1, 96, 4500)),
+    Subject("packed_documents", "Llama 3 packed", (4, 1), Sizes(2, 600, 600)),
 )
 
 
@@ -72,8 +73,8 @@ def run_subject(subject: Subject, step: Progress, task: int) -> tuple[Explanatio
 
 
 def show(rows: list[tuple[Subject, Explanation, Verdict, int]], console: Console) -> None:
-    table = Table(header_style="bold")
-    table.add_column("variant")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("variant", no_wrap=True)
     for heading in ("tiles", "time", "full", "run at", "error/allowed"):
         table.add_column(heading, justify="right", no_wrap=True)
     for subject, explained, verdict, _ in rows:

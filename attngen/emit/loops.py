@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attngen.emit.view import LoopView
 from attngen.expr.axis import Axis
 from attngen.expr.build import make, named
@@ -62,12 +64,11 @@ def loop_views(
         columns, score_text, keep = tile_texts(
             score, mask, tiles[masked], masked=masked, bound_check=schedule.bound_check, factor=factor
         )
-        if masked:
-            if "cols" in columns or "cols" in score_text or "cols" in keep:
-                columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
+        if masked and re.search(r"\bcols\b", f"{columns} {score_text} {keep}"):
+            columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
         text = columns + score_text + keep
         guard = masked or not factor
-        uses_bound = masked and (not descriptors or "in_n" in keep)
+        uses_bound = masked and (not descriptors or re.search(r"\bin_n\b", keep) is not None)
         views.append(
             LoopView(
                 why=why,
@@ -75,7 +76,7 @@ def loop_views(
                 header=header,
                 start=start,
                 masked=masked,
-                uses_offsets=uses_bound or "offs_n" in text,
+                uses_offsets=uses_bound or re.search(r"\boffs_n\b", text) is not None,
                 uses_bound=uses_bound,
                 columns=columns,
                 score=score_text,
@@ -143,5 +144,11 @@ def _list_sweeps(head: str) -> list[tuple[bool, str, str, str, str]]:
     start = "start = tl.load(tile_indices + step) * BLOCK_N"
     return [
         (True, "listed tiles that the mask cuts", setup, "for step in range(tl.load(list_row), list_split):", start),
-        (False, "listed tiles that the mask keeps whole", "", "for step in range(list_split, tl.load(list_row + 1)):", start),
+        (
+            False,
+            "listed tiles that the mask keeps whole",
+            "",
+            "for step in range(list_split, tl.load(list_row + 1)):",
+            start,
+        ),
     ]

@@ -13,10 +13,11 @@ from attngen.tiling.schedule import QUERY_TILE
 
 # Names that an emitted file uses itself; a parameter or tensor of the user's that is called so gets a suffix.
 RESERVED = frozenset(
-    "Q K V Out Lse M N B BLOCK_M BLOCK_N q k v s p out lse acc batch head kv_head q_tile q_start rows cols offs_row offs_m offs_n offs_d "
-    "in_m in_n lane q_rows out_rows k_base v_base k_tile v_tile k_offsets v_offsets first_key start step tile keep row_max row_sum "
-    "new_max pivot rescale inverse qk_scale sink torch triton tl prepare attention attention_forward check_inputs check_tensor strides m n "
-    "device args grid constants kernel shape return_lse tiles floor_div floor_mod PLAN".split()
+    "Q K V Out Lse M N B BLOCK_M BLOCK_N q k v s p out lse acc batch head kv_head q_tile q_start rows cols offs_row "
+    "offs_m offs_n offs_d offs_v in_m in_n lane q_rows k_rows v_rows out_rows k_base v_base k_tile v_tile k_offsets "
+    "v_offsets first_key start step tile keep row_max row_sum new_max pivot rescale inverse qk_scale sink torch triton "
+    "tl floor_div floor_mod list_row list_split tile_offsets tile_split tile_indices "
+    "full_first full_last edge_first edge_last".split()
 )
 
 
@@ -54,9 +55,7 @@ def printer(
         named(QUERY_TILE, Kind.INT): ("q_tile", Axis.TILE),
     }
     names.update({param(item): (kernel_name(item.name), Axis.TILE) for item in params})
-    names.update(
-        {size(ref, dim): (size_name(ref, dim), Axis.TILE) for ref in tensors for dim in range(ref.rank)}
-    )
+    names.update({size(ref, dim): (size_name(ref, dim), Axis.TILE) for ref in tensors for dim in range(ref.rank)})
     return Printer(TRITON, Scope(names, _address, _load, nonnegative))
 
 

@@ -45,12 +45,17 @@ class LoopView:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentView:
-    """A runtime argument of the kernel. ``value``: its expression in the launcher; ``comment``: shape or unit."""
+    """A runtime argument of the kernel. ``value``: its expression in the launcher; ``comment``: shape or unit.
+
+    ``type``: "*" and a dtype for a pointer, else int32 or float32. ``specialize``: Triton may make another
+    kernel when an integer is 1 or a multiple of 16.
+    """
 
     name: str
     value: str
-    comment: str
-    specialize: bool
+    type: str
+    comment: str = ""
+    specialize: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,6 @@ class View:
     """Everything `forward.py.j2` prints."""
 
     docstring: str
-    target: str
-    dtype: str
     torch_dtype: str
     heads: int
     kv_heads: int
@@ -108,4 +111,4 @@ class View:
     sigmoid: bool
     sink: str
     factor: str
-    table_strides: tuple[str, ...]
+    strided: tuple[str, ...]

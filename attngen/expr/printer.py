@@ -158,7 +158,9 @@ class Printer:
             broadcast = axis is Axis.BOTH and own in (Axis.ROW, Axis.COLUMN)
             return (dialect.broadcast(name, own) if broadcast else name), ATOM
         if node.op is Op.LOAD:
-            return self.scope.load(node, " + ".join(self.scope.address(node, [at(i, ATOM) for i in range(len(args))]))), ATOM
+            return self.scope.load(
+                node, " + ".join(self.scope.address(node, [at(i, ATOM) for i in range(len(args))]))
+            ), ATOM
         if node.op in dialect.floor_division and node.kind is Kind.INT and not self._c_division(node):
             self.helpers.add(Op.FLOORDIV)
             self.helpers.add(node.op)

@@ -26,12 +26,15 @@ def _shift(sign: int) -> Callable[[int, int], int]:
 FOLD: dict[Op, Callable[..., Any]] = {
     Op.ADD: operator.add, Op.SUB: operator.sub, Op.MUL: operator.mul, Op.DIV: operator.truediv,
     Op.FLOORDIV: operator.floordiv, Op.MOD: operator.mod, Op.NEG: operator.neg, Op.ABS: abs, Op.MIN: min, Op.MAX: max,
-    Op.LT: operator.lt, Op.LE: operator.le, Op.GT: operator.gt, Op.GE: operator.ge, Op.EQ: operator.eq, Op.NE: operator.ne,
+    Op.LT: operator.lt, Op.LE: operator.le, Op.GT: operator.gt, Op.GE: operator.ge,
+    Op.EQ: operator.eq, Op.NE: operator.ne,
     Op.AND: lambda a, b: a and b, Op.OR: lambda a, b: a or b, Op.XOR: operator.ne, Op.NOT: operator.not_,
     Op.BIT_AND: operator.and_, Op.BIT_OR: operator.or_, Op.BIT_XOR: operator.xor, Op.BIT_NOT: operator.invert,
     Op.SHL: _shift(1), Op.SHR: _shift(-1), Op.WHERE: lambda c, a, b: a if c else b,
-    Op.TO_FLOAT: float, Op.TO_INT: int, Op.FLOOR: lambda x: float(math.floor(x)), Op.CEIL: lambda x: float(math.ceil(x)),
-    Op.EXP: math.exp, Op.EXP2: math.exp2, Op.LOG: math.log, Op.LOG2: math.log2, Op.LOG1P: math.log1p, Op.SQRT: math.sqrt,
+    Op.TO_FLOAT: float, Op.TO_INT: int,
+    Op.FLOOR: lambda x: float(math.floor(x)), Op.CEIL: lambda x: float(math.ceil(x)),
+    Op.EXP: math.exp, Op.EXP2: math.exp2, Op.LOG: math.log, Op.LOG2: math.log2, Op.LOG1P: math.log1p,
+    Op.SQRT: math.sqrt,
     Op.RSQRT: lambda x: 1.0 / math.sqrt(x), Op.TANH: math.tanh, Op.SIGMOID: lambda x: 1.0 / (1.0 + math.exp(-x)),
     Op.SIN: math.sin, Op.COS: math.cos, Op.TAN: math.tan, Op.ERF: math.erf,
 }  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from attngen.expr.build import KV_IDX, Q_IDX, const, load, make, named, rewrite, size, substitute
+from attngen.expr.linear import as_sum, from_sum
 from attngen.expr.op import Expr, Kind, Op, TensorRef, walk
 from attngen.expr.ranges import nonnegative, upper_bound
-from attngen.expr.simplify import simplify
 
 ROWS = named("rows", Kind.INT, "row")
 """The rows of the tile, clamped to the last query: rows beyond the end are computed and never stored."""
@@ -21,8 +21,8 @@ Needs = dict[tuple[TensorRef, int], tuple[Expr, ...]]
 class Guard:
     """Rewrites the loads of expressions and collects what the launcher has to check."""
 
-    def __init__(self) -> None:
-        self.needs: Needs = {}
+    def __init__(self, needs: Needs | None = None) -> None:
+        self.needs: Needs = needs or {}
 
     def __call__(self, root: Expr) -> Expr:
         return rewrite(root, self._rule)
@@ -40,7 +40,7 @@ class Guard:
         # the value of another tensor may be anything
         bound = None if any(leaf.op is Op.LOAD for leaf in walk(index)) else upper_bound(index)
         if bound is not None and nonnegative(index):
-            minimum = simplify(make(Op.ADD, bound, const(1)))
+            minimum = from_sum(as_sum(make(Op.ADD, bound, const(1))))
             self.needs[tensor, dim] = known if minimum in known else (*known, minimum)
             return inside
         self.needs[tensor, dim] = known

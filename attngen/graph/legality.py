@@ -37,9 +37,7 @@ def _nodes_with(graph: AttentionGraph, *ops: AttentionOp) -> list[Node]:
 
 def _expressions_typed(graph: AttentionGraph) -> bool:
     wanted = {AttentionOp.SCALE: Kind.FLOAT, AttentionOp.SCORE: Kind.FLOAT, AttentionOp.MASK: Kind.BOOL}
-    return all(
-        node.expr is not None and node.expr.kind is wanted[node.op] for node in graph.nodes if node.op in wanted
-    )
+    return all(node.expr is not None and node.expr.kind is wanted[node.op] for node in graph.nodes if node.op in wanted)
 
 
 def _score_only_in_score(graph: AttentionGraph) -> bool:
@@ -134,5 +132,7 @@ def check(graph: AttentionGraph, done: list[str]) -> None:
     for rule in RULES:
         if rule.since in done and not rule.holds(graph):
             # not str(graph), which needs the very properties that may be broken
-            nodes = "\n".join(f"  {node.name}: {node.op.value} {node.expr if node.expr is not None else ''}" for node in graph.nodes)
+            nodes = "\n".join(
+                f"  {node.name}: {node.op.value} {node.expr if node.expr is not None else ''}" for node in graph.nodes
+            )
             raise GraphError(f"after `{done[-1]}`: {rule.name}\n{nodes}")

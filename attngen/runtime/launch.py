@@ -169,6 +169,7 @@ class Attention:
                 identity = {
                     "spec": getattr(self.spec, "fingerprint", repr(self.definition)),
                     "names": f"{self.name}: {', '.join(ref.name for ref in self.definition.tensors)}",
+                    "plan": repr(emitted.plan),
                     "request": f"{request.dtype} {request.target} {'decode' if request.decode else 'prefill'}",
                 }
                 plan = asdict(emitted.plan) if is_dataclass(emitted.plan) else {}

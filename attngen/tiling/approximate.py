@@ -366,6 +366,7 @@ def _join(op: Op, *items: Expr) -> Expr:
 
 def _without_strict_bools(root: Expr) -> Expr:
     """Equality of two conditions is written as exclusive or, so that logic has few forms."""
+
     def rule(node: Expr) -> Expr:
         if node.op in (Op.EQ, Op.NE) and node.args[0].kind is Kind.BOOL:
             unequal = make(Op.XOR, *node.args)

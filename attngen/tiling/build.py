@@ -32,7 +32,8 @@ def build_schedule(
 ) -> Schedule:
     """The key tiles of a query tile, for all lengths at once.
 
-    ``row_heads``: the rows of a tile are (query, head) pairs, so that h varies inside a tile.
+    ``row_heads``: the rows of a tile are (query, head) pairs, so that h varies inside a tile. ``params``:
+    those that the spec declares; they may have any value.
     """
     return _build(mask, Axes.forward(q_tile, kv_tile), row_heads=row_heads, inverse=False)
 

@@ -37,8 +37,10 @@ class Piece:
         if self.step > 1:
             # the first tile at or after lo with the right residue
             ahead = make(Op.MOD, make(Op.SUB, self.residue, lo), const(self.step))
-            lo = const((self.residue.value - lo.value) % self.step + lo.value) if _constants(self.residue, lo) else (
-                make(Op.ADD, lo, ahead)
+            lo = (
+                const((self.residue.value - lo.value) % self.step + lo.value)
+                if _constants(self.residue, lo)
+                else (make(Op.ADD, lo, ahead))
             )
         return Interval(lo, hi, self.step)
 
@@ -83,8 +85,10 @@ class _Reader:
             self.tile_divs[i] = None
             return
         scale = div.get_denominator_val()
+
         def whole(value: isl.Val) -> int:
             return int(value.mul(scale).to_python())
+
         rest = Linear({}, whole(div.get_constant_val()))
         for k, leaf in enumerate(self.params):
             factor = whole(div.get_coefficient_val(isl.dim_type.param, k))

@@ -97,4 +97,3 @@ class TileSets:
         inside = points & self.points.set(make(Op.LT, self.axes.inner, self.axes.inner_length))
         holes = (self.rows - inside).apply(self._to_tile)
         return (self._every_tile - holes).coalesce()
-

@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 4,
     "num_stages": 2,
+    "descriptors": False,
 }
 TILE_LIST = False
 
@@ -74,8 +75,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 8
     offs_d = tl.arange(0, 128)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -84,6 +83,7 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 8
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
     k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
@@ -101,21 +101,16 @@ def attention_forward(
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
         first_key = tl.cast(start, tl.int64)
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
+        k = tl.load(k_tile + k_offsets)
         s = tl.dot(q, k)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = tl.load(v_tile + v_offsets)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
@@ -126,11 +121,7 @@ def attention_forward(
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
+        k = tl.load(k_tile + k_offsets, mask=in_n[None, :], other=0.0)
         s = tl.dot(q, k)
         keep = offs_n[None, :] <= row_bound[:, None]
         s = tl.where(keep, s, float("-inf"))
@@ -142,11 +133,7 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = tl.load(v_tile + v_offsets, mask=in_n[:, None], other=0.0)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -196,10 +183,10 @@ def prepare(
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
     # the kernel reads rows as contiguous vectors; anything else is copied
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

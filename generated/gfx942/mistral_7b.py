@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 4,
     "num_stages": 2,
+    "descriptors": False,
 }
 TILE_LIST = False
 
@@ -74,8 +75,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 4
     offs_d = tl.arange(0, 128)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -84,6 +83,7 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 4
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
     k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
@@ -103,21 +103,16 @@ def attention_forward(
     for start in range(full_first * BLOCK_N, full_last * BLOCK_N, BLOCK_N):
         first_key = tl.cast(start, tl.int64)
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
+        k = tl.load(k_tile + k_offsets)
         s = tl.dot(q, k)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = tl.load(v_tile + v_offsets)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
@@ -127,19 +122,14 @@ def attention_forward(
     edge_first_2 = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 64))
     edge_last_2 = tl.minimum((N + 63) // 64, floor_div(128 * q_tile + N - M + 191, 64))
     edge_steps_2 = edge_steps_1 + tl.maximum(edge_last_2 - edge_first_2, 0)
-    for step in range(0, edge_steps_2):
-        tile = edge_first_1 + step
-        tile = tl.where(step < edge_steps_1, tile, edge_first_2 + (step - edge_steps_1))
+    for step in range(edge_steps_2):
+        tile = tl.where(step < edge_steps_1, edge_first_1 + step, edge_first_2 + (step - edge_steps_1))
         start = tile * BLOCK_N
         first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
+        k = tl.load(k_tile + k_offsets, mask=in_n[None, :], other=0.0)
         s = tl.dot(q, k)
         keep_part = offs_n[None, :] <= row_bound[:, None]
         keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
@@ -152,11 +142,7 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = tl.load(v_tile + v_offsets, mask=in_n[:, None], other=0.0)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -206,10 +192,10 @@ def prepare(
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
     # the kernel reads rows as contiguous vectors; anything else is copied
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

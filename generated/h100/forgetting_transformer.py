@@ -27,6 +27,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -83,8 +84,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 64)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -93,12 +92,23 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 64],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 64],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
 
-    rows = tl.minimum(offs_m, M - 1)  # rows beyond the end read the last one and are not stored
+    rows = tl.minimum(offs_m, M - 1)  # rows beyond the end are computed and not stored
     shift = N - M
     shift_2 = gate_size_2 - 1
     row_bias_part = tl.minimum(tl.maximum(rows + shift, 0), shift_2)
@@ -116,13 +126,9 @@ def attention_forward(
     # full tiles: every key is kept
     full_last = floor_div(128 * q_tile + N - M + 1, 128)
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         col_bias_value_at = gate + tl.cast(batch, tl.int64) * gate_stride_0
         col_bias_value_at = col_bias_value_at + tl.cast(head, tl.int64) * gate_stride_1
         col_bias_value_at = col_bias_value_at + offs_n * gate_stride_2
@@ -136,26 +142,16 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         cols = tl.minimum(offs_n, N - 1)
         col_bias_value_at = gate + tl.cast(batch, tl.int64) * gate_stride_0
         col_bias_value_at = col_bias_value_at + tl.cast(head, tl.int64) * gate_stride_1
@@ -172,12 +168,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -204,6 +195,12 @@ def check_tensor(name, x, lengths, dtype, device):
             raise ValueError(f"{name} is {list(x.shape)}; dimension {dim} needs {length} elements")
     if 0 in x.shape:
         raise ValueError(f"{name} is {list(x.shape)}; it must not be empty")
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -238,14 +235,16 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    check_tensor("gate", gate, (max(batch, batch - 1 + 1), max(12, 12 - 1 + 1), max(n, n - 1 + 1)), torch.float32, q.device)
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    gate_strides = strides(gate)
-    k_strides = strides(k)
-    out_strides = strides(out)
+    check_tensor("gate", gate, (batch, 12, n), torch.float32, q.device)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
+    gate_strides = strides(gate)
     args = (
         q,
         k,

@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -78,8 +79,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 4
     offs_d = tl.arange(0, 128)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -88,16 +87,27 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 4
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 128],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 128],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 128],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 128],
+    )
 
     qk_scale = 0.12751743082459868  # scale * log2(e)
     row_bound = offs_m + N - M
-    shift = tl.load(q_len + batch * q_len_stride_0)
-    row_keep = offs_m < shift
-    shift_2 = tl.load(kv_len + batch * kv_len_stride_0)
+    tile_q_len = tl.load(q_len + batch * q_len_stride_0)
+    row_keep = offs_m < tile_q_len
+    tile_kv_len = tl.load(kv_len + batch * kv_len_stride_0)
     q_len_here = tl.load(q_len + batch * q_len_stride_0)
     kv_len_here = tl.load(kv_len + batch * kv_len_stride_0)
 
@@ -110,23 +120,15 @@ def attention_forward(
     full_last_part_2 = tl.minimum(floor_div(kv_len_here, 128), floor_div(full_last_part + N - M + 1, 128))
     full_last = tl.where(q_len_here >= full_last_part + 128, full_last_part_2, 0)
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
@@ -139,17 +141,10 @@ def attention_forward(
     edge_last_part_4 = tl.minimum(edge_last_part_3, floor_div(kv_len_here + 127, 128))
     edge_last = tl.where(q_len_here >= edge_last_part + 1, edge_last_part_4, 0)
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
-        col_keep = offs_n < shift_2
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
+        col_keep = offs_n < tile_kv_len
         keep = (offs_n[None, :] <= row_bound[:, None]) & (row_keep[:, None] & col_keep[None, :])
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
@@ -159,12 +154,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -191,6 +181,12 @@ def check_tensor(name, x, lengths, dtype, device):
             raise ValueError(f"{name} is {list(x.shape)}; dimension {dim} needs {length} elements")
     if 0 in x.shape:
         raise ValueError(f"{name} is {list(x.shape)}; it must not be empty")
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -226,16 +222,18 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    check_tensor("q_len", q_len, (max(batch, batch - 1 + 1),), torch.int32, q.device)
-    check_tensor("kv_len", kv_len, (max(batch, batch - 1 + 1),), torch.int32, q.device)
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    kv_len_strides = strides(kv_len)
-    out_strides = strides(out)
+    check_tensor("q_len", q_len, (batch,), torch.int32, q.device)
+    check_tensor("kv_len", kv_len, (batch,), torch.int32, q.device)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
-    q_len_strides = strides(q_len)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
+    q_len_strides = strides(q_len)
+    kv_len_strides = strides(kv_len)
     args = (
         q,
         k,

@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -74,8 +75,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 32)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -84,10 +83,21 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 32],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 32],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 32],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 32],
+    )
 
     qk_scale = 0.25503486164919736  # scale * log2(e)
     row_bound = offs_m + N - M
@@ -102,16 +112,9 @@ def attention_forward(
     # every tile needs the mask
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(0, edge_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         keep_part = (row_bound_3[:, None] - offs_n[None, :]) % 128 == 0
         keep_part_2 = (offs_n[None, :] > row_bound_2[:, None]) | keep_part
         keep = (offs_n[None, :] <= row_bound[:, None]) & keep_part_2
@@ -123,12 +126,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -143,6 +141,12 @@ def attention_forward(
     if Lse is not None:
         lse = (row_max + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
         tl.store(Lse + (batch.to(tl.int64) * 16 + head) * M + offs_m, lse, mask=in_m)
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -176,12 +180,14 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

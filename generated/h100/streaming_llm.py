@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -74,8 +75,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 128)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -84,10 +83,21 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 128],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 128],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 128],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 128],
+    )
 
     qk_scale = 0.12751743082459868  # scale * log2(e)
     row_bound = offs_m + N - M
@@ -101,23 +111,15 @@ def attention_forward(
     full_first = tl.maximum(1, floor_div(128 * q_tile + N - M - 1789, 128))
     full_last = floor_div(128 * q_tile + N - M + 1, 128)
     for start in range(full_first * BLOCK_N, full_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
@@ -129,21 +131,13 @@ def attention_forward(
     edge_first_3 = tl.maximum(1, floor_div(128 * q_tile + N - M + 1, 128))
     edge_last_3 = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     edge_steps_3 = edge_steps_2 + tl.maximum(edge_last_3 - edge_first_3, 0)
-    for step in range(0, edge_steps_3):
-        tile = step
-        tile = tl.where(step < edge_steps_1, tile, edge_first_2 + (step - edge_steps_1))
+    for step in range(edge_steps_3):
+        tile = tl.where(step < edge_steps_1, step, edge_first_2 + (step - edge_steps_1))
         tile = tl.where(step < edge_steps_2, tile, edge_first_3 + (step - edge_steps_2))
         start = tile * BLOCK_N
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         col_keep = offs_n < 4
         keep_part = offs_n[None, :] <= row_bound[:, None]
         keep = keep_part & (col_keep[None, :] | keep_part & (offs_n[None, :] > row_bound_2[:, None]))
@@ -155,12 +149,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -175,6 +164,12 @@ def attention_forward(
     if Lse is not None:
         lse = (row_max + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
         tl.store(Lse + (batch.to(tl.int64) * 32 + head) * M + offs_m, lse, mask=in_m)
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -208,12 +203,14 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

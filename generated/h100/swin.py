@@ -27,6 +27,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = True
 
@@ -92,8 +93,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 32)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -102,10 +101,21 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 32],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 32],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 32],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 32],
+    )
 
     qk_scale = 0.25503486164919736  # scale * log2(e)
     shift = N - M
@@ -121,16 +131,10 @@ def attention_forward(
     list_split = tl.load(tile_split + batch * stride_sb + head * stride_sh + q_tile)
     for step in range(tl.load(list_row), list_split):
         start = tl.load(tile_indices + step) * BLOCK_N
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         col_key = floor_div(offs_n // 56 - 3, 7)
         col_key_2 = floor_div(offs_n % 56 - 3, 7)
         keep_part = (col_key[None, :] == row_bound[:, None]) & (col_key_2[None, :] == row_bound_2[:, None])
@@ -143,34 +147,21 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # listed tiles that the mask keeps whole
     for step in range(list_split, tl.load(list_row + 1)):
         start = tl.load(tile_indices + step) * BLOCK_N
-        first_key = tl.cast(start, tl.int64)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -193,6 +184,12 @@ def every_tile(m, n, device):
     offsets = (torch.arange(q_tiles + 1, device=device, dtype=torch.int32) * kv_tiles).reshape(1, 1, -1)
     indices = torch.arange(kv_tiles, device=device, dtype=torch.int32).repeat(q_tiles)
     return offsets, offsets[..., 1:], indices
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -228,14 +225,16 @@ def prepare(
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
     tile_offsets, tile_split, tile_indices = every_tile(m, n, q.device) if tiles is None else tiles
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
+    k_strides = strides(k)
+    v_strides = strides(v)
+    out_strides = strides(out)
     tile_offsets_strides = strides(tile_offsets)
     tile_split_strides = strides(tile_split)
-    v_strides = strides(v)
     args = (
         q,
         k,

@@ -30,6 +30,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -74,8 +75,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 64)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -84,12 +83,23 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 64],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 64],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
 
-    rows = tl.minimum(offs_m, M - 1)  # rows beyond the end read the last one and are not stored
+    rows = tl.minimum(offs_m, M - 1)  # rows beyond the end are computed and not stored
     shift = N - M
     row_bound = rows + shift
 
@@ -100,13 +110,9 @@ def attention_forward(
     # full tiles: every key is kept
     full_last = N // 128
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         s_distance = offs_n[None, :] - row_bound[:, None]
         s_part = tl.abs(s_distance)
         s_part_2 = tl.minimum(s_part, 8) + (s_part >= 12).to(tl.int32) + (s_part >= 16).to(tl.int32)
@@ -122,26 +128,17 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # tail: the last keys do not fill a tile
     edge_first = N // 128
     edge_last = (N + 127) // 128
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         cols = tl.minimum(offs_n, N - 1)
         s_distance = cols[None, :] - row_bound[:, None]
         s_part = tl.abs(s_distance)
@@ -160,12 +157,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -192,6 +184,12 @@ def check_tensor(name, x, lengths, dtype, device):
             raise ValueError(f"{name} is {list(x.shape)}; dimension {dim} needs {length} elements")
     if 0 in x.shape:
         raise ValueError(f"{name} is {list(x.shape)}; it must not be empty")
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -226,14 +224,16 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    check_tensor("table", table, (32, max(12, 12 - 1 + 1)), torch.float32, q.device)
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
+    check_tensor("table", table, (32, 12), torch.float32, q.device)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
-    table_strides = strides(table)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
+    table_strides = strides(table)
     args = (
         q,
         k,

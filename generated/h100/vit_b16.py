@@ -26,6 +26,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 8,
     "num_stages": 2,
+    "descriptors": True,
 }
 TILE_LIST = False
 
@@ -66,8 +67,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 1
     offs_d = tl.arange(0, 64)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -76,10 +75,21 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 1
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
-    k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
-    v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
+    k_rows = tl.make_tensor_descriptor(
+        k_base,
+        shape=[N, 64],
+        strides=[stride_kn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
+    v_rows = tl.make_tensor_descriptor(
+        v_base,
+        shape=[N, 64],
+        strides=[stride_vn, 1],
+        block_shape=[BLOCK_N, 64],
+    )
 
     qk_scale = 0.18033688011112042  # scale * log2(e)
 
@@ -90,39 +100,25 @@ def attention_forward(
     # full tiles: every key is kept
     full_last = N // 128
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
-        pivot = new_max
-        p = tl.exp2(s * qk_scale - pivot[:, None])
-        rescale = tl.exp2(row_max - pivot)
+        p = tl.exp2(s * qk_scale - new_max[:, None])
+        rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # tail: the last keys do not fill a tile
     edge_first = N // 128
     edge_last = (N + 127) // 128
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
-        k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
-        s = tl.dot(q, k)
+        k = k_rows.load([start, 0])
+        s = tl.dot(q, k.T)
         keep = in_n[None, :]
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
@@ -132,12 +128,7 @@ def attention_forward(
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = v_rows.load([start, 0])
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -152,6 +143,12 @@ def attention_forward(
     if Lse is not None:
         lse = (row_max + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
         tl.store(Lse + (batch.to(tl.int64) * 12 + head) * M + offs_m, lse, mask=in_m)
+
+
+def describable(x):
+    """Whether a tensor descriptor can address x as it lies: 16-byte aligned rows of contiguous elements."""
+    steps = (x.data_ptr(), *(stride * x.element_size() for stride in x.stride()[:-1]))
+    return x.stride(-1) == 1 and all(step % 16 == 0 for step in steps)
 
 
 def check_inputs(q, k, v):
@@ -185,12 +182,14 @@ def prepare(
 ):
     """The launch as (kernel, grid, arguments, constants); `attention` says what the parameters are."""
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
-    # the kernel reads rows as contiguous vectors; anything else is copied
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
+    # tensor descriptors take contiguous rows at multiples of 16 bytes; anything else is copied
+    q = q if q.stride(-1) == 1 else q.contiguous()
+    k, v = (x if describable(x) else x.clone(memory_format=torch.contiguous_format) for x in (k, v))
+    triton.set_allocator(lambda size, alignment, stream: torch.empty(size, dtype=torch.int8, device=q.device))
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

@@ -27,6 +27,7 @@ PLAN = {
     "pack": 1,
     "num_warps": 4,
     "num_stages": 2,
+    "descriptors": False,
 }
 TILE_LIST = False
 
@@ -75,8 +76,6 @@ def attention_forward(
     offs_row = tl.arange(0, BLOCK_M)
     offs_m = q_start + offs_row
     in_m = offs_m < M
-
-    kv_head = head // 2
     offs_d = tl.arange(0, 256)
     q_rows = Q + batch.to(tl.int64) * stride_qb + head.to(tl.int64) * stride_qh
     q_rows = q_rows + q_start.to(tl.int64) * stride_qm + offs_row[:, None] * stride_qm
@@ -85,6 +84,7 @@ def attention_forward(
         mask=in_m[:, None],
         other=0.0,
     )
+    kv_head = head // 2
     k_base = K + batch.to(tl.int64) * stride_kb + kv_head.to(tl.int64) * stride_kh
     v_base = V + batch.to(tl.int64) * stride_vb + kv_head.to(tl.int64) * stride_vh
     k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
@@ -103,9 +103,7 @@ def attention_forward(
     for start in range(full_first * BLOCK_N, full_last * BLOCK_N, BLOCK_N):
         first_key = tl.cast(start, tl.int64)
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-        )
+        k = tl.load(k_tile + k_offsets)
         s = tl.dot(q, k)
         s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
         new_max = tl.maximum(row_max, tl.max(s, 1))
@@ -116,9 +114,7 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-        )
+        v = tl.load(v_tile + v_offsets)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
@@ -128,19 +124,14 @@ def attention_forward(
     edge_first_2 = tl.maximum(0, floor_div(32 * q_tile + N - M + 1, 64))
     edge_last_2 = tl.minimum((N + 63) // 64, floor_div(32 * q_tile + N - M + 95, 64))
     edge_steps_2 = edge_steps_1 + tl.maximum(edge_last_2 - edge_first_2, 0)
-    for step in range(0, edge_steps_2):
-        tile = edge_first_1 + step
-        tile = tl.where(step < edge_steps_1, tile, edge_first_2 + (step - edge_steps_1))
+    for step in range(edge_steps_2):
+        tile = tl.where(step < edge_steps_1, edge_first_1 + step, edge_first_2 + (step - edge_steps_1))
         start = tile * BLOCK_N
         first_key = tl.cast(start, tl.int64)
         offs_n = start + tl.arange(0, BLOCK_N)
         in_n = offs_n < N
         k_tile = k_base + first_key * stride_kn
-        k = tl.load(
-            k_tile + k_offsets,
-            mask=in_n[None, :],
-            other=0.0,
-        )
+        k = tl.load(k_tile + k_offsets, mask=in_n[None, :], other=0.0)
         s = tl.dot(q, k)
         s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
         keep_part = offs_n[None, :] <= row_bound[:, None]
@@ -154,11 +145,7 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
-        v = tl.load(
-            v_tile + v_offsets,
-            mask=in_n[:, None],
-            other=0.0,
-        )
+        v = tl.load(v_tile + v_offsets, mask=in_n[:, None], other=0.0)
         acc = tl.dot(p.to(v.dtype), v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
@@ -208,10 +195,10 @@ def prepare(
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
     # the kernel reads rows as contiguous vectors; anything else is copied
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    k_strides = strides(k)
-    out_strides = strides(out)
     q_strides = strides(q)
+    k_strides = strides(k)
     v_strides = strides(v)
+    out_strides = strides(out)
     args = (
         q,
         k,

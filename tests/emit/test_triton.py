@@ -129,7 +129,9 @@ print(json.dumps([out.tolist(), lse.tolist()]))
 """
 
 
-@pytest.mark.parametrize("name", ["causal", "sink", "document_cu_seqlens", "bigbird", "vertical_slash", "neighborhood_2d"])
+@pytest.mark.parametrize(
+    "name", ["causal", "sink", "document_cu_seqlens", "bigbird", "vertical_slash", "neighborhood_2d"]
+)
 def test_an_emitted_file_runs_where_attngen_is_not_installed(name: str, tmp_path: Path) -> None:
     made = spec(MASKS[name](33, 50), blocks=(32, 32), dtype="fp32")
     path = tmp_path / "kernel.py"

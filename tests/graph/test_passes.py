@@ -70,7 +70,9 @@ def test_the_passes_keep_the_meaning(step: Expr, precise: bool) -> None:
     expr = node.expr
     assert expr is not None
     for item in reversed(node.hoisted):
-        expr = substitute(expr, {leaf: item.expr for leaf in walk(expr) if leaf.op is Op.NAMED and leaf.value.name == item.name})
+        expr = substitute(
+            expr, {leaf: item.expr for leaf in walk(expr) if leaf.op is Op.NAMED and leaf.value.name == item.name}
+        )
     rows, cols = np.arange(7).reshape(1, 1, 7, 1), np.arange(9).reshape(1, 1, 1, 9)
     wanted = value(substitute(step, {SCORE: make(Op.MUL, SCORE, const(0.25))})) * LOG2E
     np.testing.assert_allclose(value(expr, rows=rows, cols=cols), wanted, rtol=1e-6, atol=1e-5)
@@ -141,11 +143,13 @@ def test_every_rule_can_be_broken(rule: legality.Rule) -> None:
         "the graph has no cycle": _with_edge(raw, "out", "q"),
         "every operation has its operands in positions 0, 1, ...": _with_edge(raw, "q", "v"),
         "scores are floats, masks are bools": raw.replace(raw["mask"], raw["mask"].with_(expr=SCORE)),
-        "only score nodes read SCORE": raw.replace(
-            raw["mask"], raw["mask"].with_(expr=make(Op.LT, SCORE, const(0.0)))
+        "only score nodes read SCORE": raw.replace(raw["mask"], raw["mask"].with_(expr=make(Op.LT, SCORE, const(0.0)))),
+        "every named value is hoisted before its use": done.replace(
+            score_of(done), score_of(done).with_(hoisted=(), expr=_dangling())
         ),
-        "every named value is hoisted before its use": done.replace(score_of(done), score_of(done).with_(hoisted=(), expr=_dangling())),
-        "every loaded dimension is proven, checked or clamped": done.replace(score_of(done), score_of(done).with_(expr=ALIBI)),
+        "every loaded dimension is proven, checked or clamped": done.replace(
+            score_of(done), score_of(done).with_(expr=ALIBI)
+        ),
     }
     assert rule.holds(done)
     assert not rule.holds(bad.get(rule.name, raw)), rule.name

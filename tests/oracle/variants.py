@@ -89,10 +89,10 @@ SCORES: Mapping[str, Callable[[int, int], Any]] = {
     ),
     "bias": lambda m, n: ag.bias(torch.randn(4, m, n, generator=torch.Generator().manual_seed(4))),
     "bias_of_keys": lambda m, n: ag.bias(torch.randn(2, 1, 1, n, generator=torch.Generator().manual_seed(5))),
-    "decay": lambda m, n: ag.decay(
-        -torch.rand(2, 4, n, generator=torch.Generator().manual_seed(6)).cumsum(-1) * 0.1
+    "decay": lambda m, n: ag.decay(-torch.rand(2, 4, n, generator=torch.Generator().manual_seed(6)).cumsum(-1) * 0.1),
+    "callable": lambda m, n: (
+        lambda score, b, h, q, kv: torch.where(q >= kv, score * 0.5, score - (kv - q).abs() * 0.05)
     ),
-    "callable": lambda m, n: lambda score, b, h, q, kv: torch.where(q >= kv, score * 0.5, score - (kv - q).abs() * 0.05),
     "masking_callable": lambda m, n: lambda score, b, h, q, kv: torch.where((q + kv) % 3 == 0, score, -float("inf")),
     "string": lambda m, n: "score + 0.25 * sin(float(q - kv)) + float(h)",
 }

@@ -18,6 +18,7 @@ FLOOR = {
     "expr": 1,
     "targets": 1,
     "language": 2,
+    "machine_code": 2,
     "oracle": 3,
     "sample": 3,
     "graph": 3,
@@ -29,6 +30,7 @@ FLOOR = {
     "tune": 8,
     "pipeline": 9,
     "explanation": 10,
+    "building": 10,
     "cli": 11,
 }
 ORACLE_SEES = {"errors", "expr", "language", "oracle"}

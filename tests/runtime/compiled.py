@@ -228,6 +228,43 @@ def parameters_used_otherwise() -> dict[str, Any]:
     }
 
 
+def tile_lists_are_kept() -> dict[str, Any]:
+    import attngen
+
+    tiles = torch.ones(8, 8, dtype=torch.bool)
+    f = attngen.compile(
+        attngen.AttentionSpec("blocks", (4, 2), 16, mask=attngen.block_sparse(tiles, block=(32, 32))), target="h100"
+    )
+    (name,) = f.captured
+    build, builds = f._build_tiles, []
+    f._build_tiles = lambda *args: builds.append(1) or build(*args)  # type: ignore[func-returns-value]
+    (q, k, v), counts = inputs(m=256, n=256), []
+    for change in (
+        lambda: None,
+        lambda: None,
+        lambda: tiles[0].fill_(False),
+        lambda: None,
+        f.forget,
+    ):
+        change()
+        f(q, k, v)
+        counts.append(len(builds))
+    f(*inputs(m=100, n=100))
+    counts.append(len(builds))
+    other = tiles.clone()
+    for _ in range(2):
+        f(q, k, v, **{name: other})
+        counts.append(len(builds))
+    f(q, k, v)
+    counts.append(len(builds))
+    with torch.inference_mode():
+        uncounted = tiles.clone()
+    for _ in range(2):
+        f(q, k, v, **{name: uncounted})
+        counts.append(len(builds))
+    return {"builds": counts}
+
+
 def threads() -> dict[str, Any]:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -265,6 +302,7 @@ def main() -> None:
         long_way_when_needed,
         copies_of_the_launcher,
         parameters_used_otherwise,
+        tile_lists_are_kept,
         threads,
         outputs,
     )

@@ -74,6 +74,16 @@ def test_parameters_that_are_not_passed_on_as_they_are(facts: Any) -> None:
     assert seen["kernels"] == 2, "one for W = 5 and one for W = 16"
 
 
+def test_tile_lists_are_built_when_something_changed(facts: Any) -> None:
+    first, again, changed, settled, forgotten, lengths, replaced, same, original, uncounted, uncounted_again = facts[
+        "tile_lists_are_kept"
+    ]["builds"]
+    assert (first, again) == (1, 1)
+    assert (changed, settled, forgotten, lengths) == (2, 2, 3, 4)
+    assert (replaced, same, original) == (5, 5, 5)
+    assert (uncounted, uncounted_again) == (6, 7), "an inference tensor may have changed"
+
+
 def test_threads_share_one_emission(facts: Any) -> None:
     assert facts["threads"] == {"emissions": 1, "modules": 1, "shapes": 1}
 

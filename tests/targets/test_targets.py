@@ -14,9 +14,7 @@ from attngen.targets.load import find_target, load_architectures, load_sources, 
 from attngen.targets.target import Target
 
 TARGETS = load_targets()
-ARCHITECTURES = (
-    "sm_80 sm_86 sm_89 sm_90 sm_100 sm_103 sm_120 sm_121 gfx90a gfx942 gfx950 gfx1100".split()  # noqa: SIM905
-)
+ARCHITECTURES = "sm_80 sm_86 sm_89 sm_90 sm_100 sm_103 sm_120 sm_121 gfx90a gfx942 gfx950 gfx1100".split()
 
 
 def test_the_table_has_every_device_once() -> None:

@@ -242,4 +242,3 @@ class Tally:
         self.full_missed += verdict.full_missed
         if verdict.unsound:
             self.unsound.append(f"{text}: {verdict.unsound}")
-

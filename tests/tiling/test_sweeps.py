@@ -155,3 +155,9 @@ def test_names_of_users_never_reach_isl() -> None:
     assert shape(made) == (1, 2)
     spec = ag.AttentionSpec("case", 1, 64, mask="kv <= q & q - kv < and_or", params={"and_or": "int32"})
     assert shape(build_schedule(simplify(spec.definition.mask), q_tile=128, kv_tile=64)) == (1, 2)
+
+
+def test_a_mask_of_many_levels_is_served_by_a_list() -> None:
+    made = schedule_of(" | ".join(f"kv == q - {7 * i}" for i in range(200)))
+    assert made.tile_list
+    assert "deep" in made.why_list

@@ -75,5 +75,3 @@ def _merge(node: Expr) -> Expr:
             new = times(new, 1.0)
         done[item] = new
     return done[node]
-
-

@@ -11,7 +11,6 @@ from attngen.errors import UnsupportedError
 from attngen.graph.node import AttentionGraph, AttentionOp
 
 
-
 def _pattern(masked: bool, lse: bool) -> nx.MultiDiGraph:
     """softmax(mask(score(q k^T))) v, as a graph of kinds."""
     chain = ["score", "mask", "normalize"] if masked else ["score", "normalize"]

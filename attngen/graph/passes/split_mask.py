@@ -39,7 +39,7 @@ def classify(part: Expr) -> MaskClass:
 
 
 def _same_tensor(node: Expr) -> bool:
-    return node.op is Op.EQ and all(arg.op is Op.LOAD for arg in node.args) and node.args[0].value is node.args[1].value
+    return node.op is Op.EQ and all(arg.op is Op.LOAD for arg in node.args) and node.args[0].value == node.args[1].value
 
 
 def _affine_form(node: Expr, axis: dict[Expr, Axis]) -> bool:
