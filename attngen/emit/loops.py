@@ -6,8 +6,8 @@ import re
 
 from attngen.emit.view import LoopView
 from attngen.expr.axis import Axis
-from attngen.expr.build import make, named
-from attngen.expr.op import Expr, Kind, Op
+from attngen.expr.build import KV_IDX, make, named, rewrite
+from attngen.expr.op import COMPARISONS, Expr, Kind, Op
 from attngen.expr.printer import Printer
 from attngen.expr.simplify import is_const
 from attngen.graph.node import Hoisted, Node
@@ -16,11 +16,17 @@ from attngen.tiling.schedule import Interval, Schedule, Sweep
 IN_N = named("in_n", Kind.BOOL, "column")
 """offs_n < N, which every masked tile computes for its loads."""
 
+COLUMN = named("offs_k", Kind.INT, "column")
+"""The columns of a tile, 0 ... BLOCK_N - 1."""
+
+START = named("start", Kind.INT)
+"""The first key of a tile."""
+
 
 def tile_texts(
-    score: Node, mask: Node | None, printer: Printer, *, masked: bool, bound_check: bool, factor: str
+    score: Node, mask: Node | None, printer: Printer, *, masked: bool, bound_check: bool, inside: bool, inner: Expr
 ) -> tuple[str, str, str]:
-    """(columns, score, keep): the statements of one tile. ``factor``: the score is s * factor, nothing to print."""
+    """(columns, score, keep): the statements of one tile. ``inner``: the score that softmax does not scale itself."""
     columns: dict[str, Hoisted] = {}
     score_lines: list[str] = []
     keep_lines: list[str] = []
@@ -28,20 +34,27 @@ def tile_texts(
     for node in nodes:
         columns.update({item.name: item for item in node.hoisted if item.axis == "column"})
     column_lines = [line for item in columns.values() for line in printer.statements(item.expr, item.name, Axis.COLUMN)]
-    if not factor:
-        assert score.expr is not None
-        score_lines = printer.statements(score.expr, "s", Axis.BOTH)
+    if inner.op is not Op.SCORE:
+        score_lines = printer.statements(inner, "s", Axis.BOTH)
     if masked:
-        keep_lines = printer.statements(_keep(mask, bound_check), "keep", Axis.BOTH)
+        keep_lines = printer.statements(_keep(mask, bound_check, inside), "keep", Axis.BOTH)
     return "\n".join(column_lines), "\n".join(score_lines), "\n".join(keep_lines)
 
 
-def _keep(mask: Node | None, bound_check: bool) -> Expr:
+def _keep(mask: Node | None, bound_check: bool, inside: bool) -> Expr:
     if mask is None:
         return IN_N
     assert mask.expr is not None
+    keep = rewrite(mask.expr, _inside_the_tile) if inside else mask.expr
     # the mask itself may say already that the key exists
-    return make(Op.AND, mask.expr, IN_N) if bound_check else mask.expr
+    return make(Op.AND, keep, IN_N) if bound_check else keep
+
+
+def _inside_the_tile(node: Expr) -> Expr:
+    """kv < row -> column of the tile < row - start: one subtraction a row in place of one addition a key."""
+    if node.op in COMPARISONS and node.args[0] is KV_IDX and node.args[1].op is Op.NAMED:
+        return make(node.op, COLUMN, make(Op.SUB, node.args[1], START))
+    return node
 
 
 def loop_views(
@@ -51,7 +64,8 @@ def loop_views(
     scalars: Printer,
     tiles: dict[bool, Printer],
     *,
-    factor: str,
+    inner: Expr,
+    finite: bool,
     list_head: str,
     descriptors: bool,
 ) -> tuple[LoopView, ...]:
@@ -62,12 +76,18 @@ def loop_views(
     views = []
     for masked, why, setup, header, start in sweeps:
         columns, score_text, keep = tile_texts(
-            score, mask, tiles[masked], masked=masked, bound_check=schedule.bound_check, factor=factor
+            score,
+            mask,
+            tiles[masked],
+            masked=masked,
+            bound_check=schedule.bound_check,
+            inside=descriptors,
+            inner=inner,
         )
         if masked and re.search(r"\bcols\b", f"{columns} {score_text} {keep}"):
             columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
         text = columns + score_text + keep
-        guard = masked or not factor
+        guard = masked or not finite
         uses_bound = masked and (not descriptors or re.search(r"\bin_n\b", keep) is not None)
         views.append(
             LoopView(

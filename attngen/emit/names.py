@@ -14,7 +14,7 @@ from attngen.tiling.schedule import QUERY_TILE
 # Names that an emitted file uses itself; a parameter or tensor of the user's that is called so gets a suffix.
 RESERVED = frozenset(
     "Q K V Out Lse M N B BLOCK_M BLOCK_N q k v s p out lse acc batch head kv_head q_tile q_start rows cols offs_row "
-    "offs_m offs_n offs_d offs_v in_m in_n lane q_rows k_rows v_rows out_rows k_base v_base k_tile v_tile k_offsets "
+    "offs_m offs_n offs_d offs_v in_m in_n offs_k lane q_rows k_rows v_rows out_rows k_base v_base k_tile v_tile k_offsets "
     "v_offsets first_key start step tile keep row_max row_sum new_max pivot rescale inverse qk_scale sink torch triton "
     "tl floor_div floor_mod list_row list_split tile_offsets tile_split tile_indices "
     "full_first full_last edge_first edge_last".split()
@@ -72,5 +72,6 @@ def _address(node: Expr, indices: list[str]) -> list[str]:
 
 
 def _load(node: Expr, address: str) -> str:
-    text = f"tl.load({address})"
-    return f"{text}.to(tl.float32)" if node.value.dtype in ("fp16", "bf16") else text
+    # the language has one integer and one float of 32 bits each
+    narrowed = {"fp16": ".to(tl.float32)", "bf16": ".to(tl.float32)", "int64": ".to(tl.int32)"}
+    return f"tl.load({address}){narrowed.get(node.value.dtype, '')}"

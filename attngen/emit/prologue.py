@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from attngen.expr.axis import Axis
 from attngen.expr.build import H_IDX, const, load, make
 from attngen.expr.op import Expr, Op, TensorRef
@@ -35,23 +38,47 @@ def bound_lines(bounds: list[tuple[Bound, Expr]], printer: Printer) -> list[str]
     return lines
 
 
-def constant_factor(score: Node) -> str:
-    """The constant c of a score that is c * s, c > 0, as text: softmax then folds it into its exp2."""
-    expr = score.expr
-    assert expr is not None
-    for constant, other in (expr.args, expr.args[::-1]) if expr.op is Op.MUL else ():
-        if is_const(constant) and other.op is Op.SCORE and constant.value > 0:
-            return repr(constant.value)
-    return "1.0" if expr.op is Op.SCORE else ""
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A score as factor * inner + offset, factor > 0: exp2 takes the factor in its multiply-add, and the
+    offset, the same for every key, is added to the lse alone."""
+
+    inner: Expr
+    factor: float
+    offset: float
 
 
-def sink_logit(normalizer: Softmax | Sigmoid) -> Expr | None:
-    """The sink in base 2, or None."""
+def affine_form(expr: Expr) -> Affine | None:
+    """The constants of a score that lie outside everything else; None when there are none to take out."""
+    inner, factor, offset = expr, 1.0, 0.0
+    while True:
+        args = inner.args
+        match inner.op:
+            case Op.ADD if is_const(args[1]):
+                inner, offset = args[0], offset + factor * args[1].value
+            case Op.ADD | Op.SUB if is_const(args[0]):
+                offset += factor * args[0].value
+                inner, factor = args[1], factor if inner.op is Op.ADD else -factor
+            case Op.MUL if is_const(args[0]):
+                inner, factor = args[1], factor * args[0].value
+            case Op.MUL if is_const(args[1]):
+                inner, factor = args[0], factor * args[1].value
+            case _:
+                break
+    if factor < 0:
+        inner, factor = make(Op.NEG, inner), -factor
+    usable = factor > 0 and math.isfinite(factor) and math.isfinite(offset)
+    return Affine(inner, factor, offset) if usable and (inner is not expr or expr.op is Op.SCORE) else None
+
+
+def sink_logit(normalizer: Softmax | Sigmoid, offset: float) -> Expr | None:
+    """The sink in base 2, less what the scores leave out; or None."""
     if isinstance(normalizer, Sigmoid) or normalizer.sink is None:
         return None
     if isinstance(normalizer.sink, TensorRef):
-        return make(Op.MUL, load(normalizer.sink, [H_IDX]), const(LOG2E))
-    return const(normalizer.sink * LOG2E)
+        logit = make(Op.MUL, load(normalizer.sink, [H_IDX]), const(LOG2E))
+        return make(Op.SUB, logit, const(offset)) if offset else logit
+    return const(normalizer.sink * LOG2E - offset)
 
 
 def sink_lines(sink: Expr, printer: Printer, *, packed: bool) -> list[str]:

@@ -11,7 +11,7 @@ from attngen.emit.header import header
 from attngen.emit.host import TORCH_DTYPE, host_side
 from attngen.emit.loops import loop_views
 from attngen.emit.names import printer
-from attngen.emit.prologue import bound_lines, constant_factor, hoisted_lines, sink_lines, sink_logit
+from attngen.emit.prologue import affine_form, bound_lines, hoisted_lines, sink_lines, sink_logit
 from attngen.emit.view import Chunk, View
 from attngen.expr.op import Expr, Op, tensors
 from attngen.expr.printer import Printer
@@ -42,11 +42,14 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
     """Print every expression and gather what the template may see."""
     definition, packed = graph.definition, plan.pack > 1
     score, mask = graph.get(AttentionOp.SCORE), graph.get(AttentionOp.MASK)
-    assert score is not None
+    assert score is not None and score.expr is not None
     nodes = [score] if mask is None else [score, mask]
     guard = Guard(dict(graph.needs))
     bounds = [(bound, simplify(guard(bound.expr))) for bound in schedule.bounds]
-    sink = sink_logit(definition.normalizer)
+    softmax = isinstance(definition.normalizer, Softmax)
+    affine = affine_form(score.expr) if softmax else None
+    offset = affine.offset if affine else 0.0
+    sink = sink_logit(definition.normalizer, offset)
     exprs = [*_exprs(nodes), *(expr for _, expr in bounds), *_ends(schedule), *([] if sink is None else [sink])]
     used = tensors(*exprs)
 
@@ -54,8 +57,9 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         return printer(definition.params, tuple(used), packed=packed, clamp_keys=clamp_keys)
 
     scalars, tiles = new_printer(), {True: new_printer(clamp_keys=True), False: new_printer()}
-    factor = constant_factor(score)
-    prologue = [f"qk_scale = {factor}  # scale * log2(e)"] if factor else []
+    # an affine score is known to be finite: without one, a row may meet only -inf even in a full tile
+    finite = affine is not None and affine.inner.op is Op.SCORE
+    prologue = [f"qk_scale = {affine.factor!r}  # scale * log2(e)"] if affine else []
     prologue += hoisted_lines(nodes, scalars) + bound_lines(bounds, scalars)
     loops = loop_views(
         schedule,
@@ -63,19 +67,21 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         mask,
         scalars,
         tiles,
-        factor="qk_scale" if factor else "",
+        inner=affine.inner if affine else score.expr,
+        finite=finite,
         list_head="kv_head" if packed else "head",
         descriptors=plan.descriptors,
     )
     if any(re.search(r"\brows\b", text) for text in (*prologue, *(x for y in loops for x in (y.score, y.keep)))):
         prologue.insert(0, "rows = tl.minimum(offs_m, M - 1)  # rows beyond the end are computed and not stored")
+    if any("offs_k" in loop.keep for loop in loops):
+        prologue.append("offs_k = tl.arange(0, BLOCK_N)")
     arguments = kernel_arguments(definition, exprs, used, plan.dtype, tile_list=schedule.tile_list)
     host = host_side(definition, used, guard.needs, scalars, tile_list=schedule.tile_list, descriptors=plan.descriptors)
     called = set[Op]().union(*(p.helpers for p in (scalars, *tiles.values())))
     chunks_qk = _chunks(plan.chunks_qk, definition.head_dim.qk, "offs_d")
     offsets_v = "offs_d" if plan.chunks_v == plan.chunks_qk else "offs_v"
     chunks_v = _chunks(plan.chunks_v, definition.head_dim.v, offsets_v)
-    softmax = isinstance(definition.normalizer, Softmax)
     precision = "tf32" if definition.tf32 else "ieee"
     return View(
         docstring=header(origin.name, origin.doc, definition, plan, origin.command, origin.dtype_assumed),
@@ -118,7 +124,8 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         softmax=softmax,
         sigmoid=not softmax,
         sink="" if sink is None else "\n".join(sink_lines(sink, scalars, packed=packed)),
-        factor="qk_scale" if factor else "",
+        factor="qk_scale" if affine else "",
+        offset=repr(offset) if offset else "",
         strided=tuple(dict.fromkeys(re.findall(r"(\w+)_strides\[", " ".join(item.value for item in arguments)))),
     )
 

@@ -111,4 +111,5 @@ class View:
     sigmoid: bool
     sink: str
     factor: str
+    offset: str
     strided: tuple[str, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any
 
 from attngen.expr.build import FALSE, TRUE, const, make, rewrite, to_float
@@ -70,13 +71,13 @@ def _logic(node: Expr) -> Expr:
                 return FALSE
             if args[0] is TRUE or args[0] is args[1]:
                 return args[1]
-            return args[0] if args[1] is TRUE else node
+            return args[0] if args[1] is TRUE else _without_repeats(node)
         case Op.OR:
             if TRUE in args or any(a.op is Op.NOT and a.args[0] is b for a, b in (args, args[::-1])):
                 return TRUE
             if args[0] is FALSE or args[0] is args[1]:
                 return args[1]
-            return args[0] if args[1] is FALSE else node
+            return args[0] if args[1] is FALSE else _without_repeats(node)
         case Op.XOR if FALSE in args:
             return args[1] if args[0] is FALSE else args[0]
         case Op.NOT:
@@ -98,6 +99,20 @@ def _logic(node: Expr) -> Expr:
         case op if op in COMPARISONS and args[0] is args[1] and args[0].kind is not Kind.FLOAT:
             return TRUE if op in (Op.LE, Op.GE, Op.EQ) else FALSE
     return node
+
+
+def _without_repeats(node: Expr) -> Expr:
+    """a & (b & a) -> a & b, and the same for |."""
+    parts: list[Expr] = []
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if part.op is node.op:
+            stack += reversed(part.args)
+        else:
+            parts.append(part)
+    unique = list(dict.fromkeys(parts))
+    return node if len(unique) == len(parts) else reduce(partial(make, node.op), unique)
 
 
 def _arithmetic(node: Expr) -> Expr:

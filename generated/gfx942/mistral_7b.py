@@ -131,8 +131,7 @@ def attention_forward(
         k_tile = k_base + first_key * stride_kn
         k = tl.load(k_tile + k_offsets, mask=in_n[None, :], other=0.0)
         s = tl.dot(q, k)
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        keep = (offs_n[None, :] <= row_bound[:, None]) & (offs_n[None, :] > row_bound_2[:, None])
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -104,6 +104,7 @@ def attention_forward(
     row_bias = -(factor * (offs_m - q_start).to(tl.float32))
     shift = M - N
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -136,7 +137,7 @@ def attention_forward(
         s = tl.dot(q, k.T)
         col_bias = factor * (offs_n - q_start + shift).to(tl.float32)
         s = s * 0.12751743082459868 + row_bias[:, None] + col_bias[None, :]
-        keep = offs_n[None, :] <= row_bound[:, None]
+        keep = offs_k[None, :] <= row_bound[:, None] - start
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1))
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -101,6 +101,7 @@ def attention_forward(
 
     qk_scale = 0.18033688011112042  # scale * log2(e)
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -124,10 +125,9 @@ def attention_forward(
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        keep = offs_n[None, :] <= row_bound[:, None]
+        keep = offs_k[None, :] <= row_bound[:, None] - start
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

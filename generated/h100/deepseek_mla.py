@@ -114,6 +114,7 @@ def attention_forward(
 
     qk_scale = 0.10411754627697266  # scale * log2(e)
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -139,12 +140,11 @@ def attention_forward(
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        offs_n = start + tl.arange(0, BLOCK_N)
         k_0 = k_rows_0.load([start, 0])
         k_1 = k_rows_1.load([start, 128])
         s = tl.dot(q_0, k_0.T)
         s = tl.dot(q_1, k_1.T, s)
-        keep = offs_n[None, :] <= row_bound[:, None]
+        keep = offs_k[None, :] <= row_bound[:, None] - start
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -104,6 +104,7 @@ def attention_forward(
     row_bound_2 = offs_m + N - M - 8192
     shift = N - M
     row_bound_3 = offs_m + shift
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -116,9 +117,9 @@ def attention_forward(
         offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep_part_2 = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
-        keep = keep_part_2 & ((row_bound_3[:, None] - offs_n[None, :]) % 4 == 0)
+        keep_part = (row_bound_3[:, None] - offs_n[None, :]) % 4 == 0
+        keep_part_2 = offs_k[None, :] > row_bound_2[:, None] - start
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part_2 & keep_part
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

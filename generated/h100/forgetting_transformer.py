@@ -118,6 +118,7 @@ def attention_forward(
     row_bias_value = tl.load(row_bias_value_at)
     row_bias = row_bias_value * 1.4426950408889634
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -159,7 +160,7 @@ def attention_forward(
         col_bias_value = tl.load(col_bias_value_at)
         col_bias = -(col_bias_value * 1.4426950408889634)
         s = s * 0.18033688011112042 + row_bias[:, None] + col_bias[None, :]
-        keep = offs_n[None, :] <= row_bound[:, None]
+        keep = offs_k[None, :] <= row_bound[:, None] - start
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1))
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -100,8 +100,10 @@ def attention_forward(
         block_shape=[BLOCK_N, 256],
     )
 
+    qk_scale = 144.26950408889633  # scale * log2(e)
     row_bound = offs_m + N - M
     row_bound_2 = offs_m + N - M - 4096
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -113,10 +115,11 @@ def attention_forward(
     for start in range(full_first * BLOCK_N, full_last * BLOCK_N, BLOCK_N):
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
-        new_max = tl.maximum(row_max, tl.max(s, 1))
+        s_part = tl.rsqrt(1.0 + tl.exp2(s * 0.0036067376022224087))
+        s = -(s_part * s_part)
+        new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)
-        p = tl.exp2(s - pivot[:, None])
+        p = tl.exp2(s * qk_scale - pivot[:, None])
         rescale = tl.exp2(row_max - pivot)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
@@ -134,16 +137,16 @@ def attention_forward(
     for step in range(edge_steps_2):
         tile = tl.where(step < edge_steps_1, edge_first_1 + step, edge_first_2 + (step - edge_steps_1))
         start = tile * BLOCK_N
-        offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        s_part = tl.rsqrt(1.0 + tl.exp2(s * 0.0036067376022224087))
+        s = -(s_part * s_part)
+        keep_part = offs_k[None, :] > row_bound_2[:, None] - start
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part
         s = tl.where(keep, s, float("-inf"))
-        new_max = tl.maximum(row_max, tl.max(s, 1))
+        new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)
-        p = tl.exp2(s - pivot[:, None])
+        p = tl.exp2(s * qk_scale - pivot[:, None])
         rescale = tl.exp2(row_max - pivot)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
@@ -161,7 +164,7 @@ def attention_forward(
         mask=in_m[:, None],
     )
     if Lse is not None:
-        lse = (row_max + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
+        lse = (row_max + 72.13475204444816 + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
         tl.store(Lse + (batch.to(tl.int64) * 16 + head) * M + offs_m, lse, mask=in_m)
 
 

@@ -105,6 +105,7 @@ def attention_forward(
     qk_scale = 0.18033688011112042  # scale * log2(e)
     row_bound = offs_m + N - M
     row_bound_2 = offs_m + N - M - 128
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.zeros([BLOCK_M], tl.float32) + tl.load(sinks + head * sinks_stride_0) * 1.4426950408889634
     row_sum = tl.full([BLOCK_M], 1.0, tl.float32)
@@ -114,11 +115,10 @@ def attention_forward(
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M - 127, 128))
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        keep_part = offs_k[None, :] > row_bound_2[:, None] - start
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -104,6 +104,7 @@ def attention_forward(
     row_bound_2 = offs_m + N - M - 256
     shift = N - M
     row_keep = offs_m + shift < 16
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -153,8 +154,9 @@ def attention_forward(
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         col_keep = offs_n < 16
-        keep_part = (offs_n[None, :] <= row_bound[:, None]) & (offs_n[None, :] >= row_bound_2[:, None])
-        keep = (keep_part | (col_keep[None, :] | row_keep[:, None])) & in_n[None, :]
+        keep_part = offs_k[None, :] >= row_bound_2[:, None] - start
+        keep_part_2 = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part
+        keep = (keep_part_2 | (col_keep[None, :] | row_keep[:, None])) & in_n[None, :]
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -118,6 +118,7 @@ def attention_forward(
     shift = N - M
     row_bound_2 = rows + shift
     shift_2 = slashes_flags_size_1 - 1
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -140,7 +141,8 @@ def attention_forward(
         keep_value_at = slashes_flags + tl.cast(head, tl.int64) * slashes_flags_stride_0
         keep_value_at = keep_value_at + keep_part * slashes_flags_stride_1
         keep_value = tl.load(keep_value_at)
-        keep = (offs_n[None, :] <= row_bound[:, None]) & (col_verticals_flags[None, :] | keep_value)
+        keep_part_2 = offs_k[None, :] <= row_bound[:, None] - start
+        keep = keep_part_2 & (col_verticals_flags[None, :] | keep_value)
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -143,6 +143,7 @@ def attention_forward(
     doc_id_last_exact_min_at = doc_id_last_exact_min_at + rows * doc_id_last_exact_stride_1
     doc_id_last_exact_min = tl.load(doc_id_last_exact_min_at)
     doc_id_last_exact_min = tl.min(doc_id_last_exact_min)
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -184,7 +185,8 @@ def attention_forward(
         s = tl.dot(q, k.T)
         cols = tl.minimum(offs_n, N - 1)
         col_doc_id = tl.load(doc_id + tl.cast(batch, tl.int64) * doc_id_stride_0 + cols * doc_id_stride_1)
-        keep = (offs_n[None, :] <= row_bound[:, None]) & (col_doc_id[None, :] == row_doc_id[:, None])
+        keep_part = offs_k[None, :] <= row_bound[:, None] - start
+        keep = keep_part & (col_doc_id[None, :] == row_doc_id[:, None])
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)
@@ -216,6 +218,9 @@ def segment_bounds(ids, m, n, aligned):
     first <= key < last covers every key with the id of the query, whatever the ids are; where they are in
     order it holds no other key, and only then does first <= key < last_exact hold any.
     """
+    if n == 0:
+        nothing = torch.zeros(*ids.shape[:-1], m, dtype=torch.int32, device=ids.device)
+        return nothing, nothing, nothing
     ids = ids.expand(*ids.shape[:-1], n) if ids.shape[-1] == 1 else ids[..., :n]
     ids = ids.contiguous()
     rows = torch.arange(m, device=ids.device) + (n - m if aligned else 0)

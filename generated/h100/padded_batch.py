@@ -110,6 +110,7 @@ def attention_forward(
     tile_kv_len = tl.load(kv_len + batch * kv_len_stride_0)
     q_len_here = tl.load(q_len + batch * q_len_stride_0)
     kv_len_here = tl.load(kv_len + batch * kv_len_stride_0)
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -145,7 +146,7 @@ def attention_forward(
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         col_keep = offs_n < tile_kv_len
-        keep = (offs_n[None, :] <= row_bound[:, None]) & (row_keep[:, None] & col_keep[None, :])
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & (row_keep[:, None] & col_keep[None, :])
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

@@ -103,6 +103,7 @@ def attention_forward(
 
     qk_scale = 0.09016844005556021  # scale * log2(e)
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -134,7 +135,7 @@ def attention_forward(
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         col_keep = offs_n < prefix
-        keep = (col_keep[None, :] | (offs_n[None, :] <= row_bound[:, None])) & in_n[None, :]
+        keep = (col_keep[None, :] | (offs_k[None, :] <= row_bound[:, None] - start)) & in_n[None, :]
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

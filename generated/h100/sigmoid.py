@@ -100,6 +100,7 @@ def attention_forward(
 
     factor = tl.log(N.to(tl.float32)) * -1.4426950408889634
     row_bound = offs_m + N - M
+    offs_k = tl.arange(0, BLOCK_N)
 
     acc = tl.zeros([BLOCK_M, 64], tl.float32)
 
@@ -117,11 +118,10 @@ def attention_forward(
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
     edge_last = tl.minimum((N + 127) // 128, floor_div(128 * q_tile + N - M + 255, 128))
     for start in range(edge_first * BLOCK_N, edge_last * BLOCK_N, BLOCK_N):
-        offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         s = s * 0.18033688011112042 + factor
-        keep = offs_n[None, :] <= row_bound[:, None]
+        keep = offs_k[None, :] <= row_bound[:, None] - start
         p = 1.0 / (1.0 + tl.exp2(-s))
         p = tl.where(keep, p, 0.0)
         v = v_rows.load([start, 0])

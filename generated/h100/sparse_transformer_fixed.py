@@ -103,6 +103,7 @@ def attention_forward(
     row_bound = offs_m + N - M
     shift = N - M
     row_bound_2 = floor_div(offs_m + shift, 128)
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -117,7 +118,7 @@ def attention_forward(
         col_key = offs_n // 128
         col_keep = offs_n % 128 >= 96
         keep_part = (col_key[None, :] == row_bound_2[:, None]) | col_keep[None, :]
-        keep = (offs_n[None, :] <= row_bound[:, None]) & keep_part
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

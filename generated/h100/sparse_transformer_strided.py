@@ -104,6 +104,7 @@ def attention_forward(
     row_bound_2 = offs_m + N - M - 128
     shift = N - M
     row_bound_3 = offs_m + shift
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -116,8 +117,8 @@ def attention_forward(
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         keep_part = (row_bound_3[:, None] - offs_n[None, :]) % 128 == 0
-        keep_part_2 = (offs_n[None, :] > row_bound_2[:, None]) | keep_part
-        keep = (offs_n[None, :] <= row_bound[:, None]) & keep_part_2
+        keep_part_2 = (offs_k[None, :] > row_bound_2[:, None] - start) | keep_part
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part_2
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

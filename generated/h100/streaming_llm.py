@@ -102,6 +102,7 @@ def attention_forward(
     qk_scale = 0.12751743082459868  # scale * log2(e)
     row_bound = offs_m + N - M
     row_bound_2 = offs_m + N - M - 2044
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -139,8 +140,9 @@ def attention_forward(
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
         col_keep = offs_n < 4
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (col_keep[None, :] | keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        keep_part = offs_k[None, :] <= row_bound[:, None] - start
+        keep_part_2 = col_keep[None, :] | keep_part & (offs_k[None, :] > row_bound_2[:, None] - start)
+        keep = keep_part & keep_part_2
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

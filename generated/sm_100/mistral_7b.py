@@ -102,6 +102,7 @@ def attention_forward(
     qk_scale = 0.12751743082459868  # scale * log2(e)
     row_bound = offs_m + N - M
     row_bound_2 = offs_m + N - M - 4096
+    offs_k = tl.arange(0, BLOCK_N)
 
     row_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     row_sum = tl.zeros([BLOCK_M], tl.float32)
@@ -132,11 +133,10 @@ def attention_forward(
     for step in range(edge_steps_2):
         tile = tl.where(step < edge_steps_1, edge_first_1 + step, edge_first_2 + (step - edge_steps_1))
         start = tile * BLOCK_N
-        offs_n = start + tl.arange(0, BLOCK_N)
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        keep_part = offs_k[None, :] > row_bound_2[:, None] - start
+        keep = (offs_k[None, :] <= row_bound[:, None] - start) & keep_part
         s = tl.where(keep, s, float("-inf"))
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)

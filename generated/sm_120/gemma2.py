@@ -90,6 +90,7 @@ def attention_forward(
     k_offsets = tl.arange(0, BLOCK_N)[None, :] * stride_kn + offs_d[:, None]
     v_offsets = tl.arange(0, BLOCK_N)[:, None] * stride_vn + offs_d[None, :]
 
+    qk_scale = 144.26950408889633  # scale * log2(e)
     row_bound = offs_m + N - M
     row_bound_2 = offs_m + N - M - 4096
 
@@ -105,10 +106,11 @@ def attention_forward(
         k_tile = k_base + first_key * stride_kn
         k = tl.load(k_tile + k_offsets)
         s = tl.dot(q, k)
-        s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
-        new_max = tl.maximum(row_max, tl.max(s, 1))
+        s_part = tl.rsqrt(1.0 + tl.exp2(s * 0.0036067376022224087))
+        s = -(s_part * s_part)
+        new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)
-        p = tl.exp2(s - pivot[:, None])
+        p = tl.exp2(s * qk_scale - pivot[:, None])
         rescale = tl.exp2(row_max - pivot)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
@@ -133,13 +135,13 @@ def attention_forward(
         k_tile = k_base + first_key * stride_kn
         k = tl.load(k_tile + k_offsets, mask=in_n[None, :], other=0.0)
         s = tl.dot(q, k)
-        s = 72.13475204444816 - 144.26950408889633 / (1.0 + tl.exp2(s * 0.0036067376022224087))
-        keep_part = offs_n[None, :] <= row_bound[:, None]
-        keep = keep_part & (keep_part & (offs_n[None, :] > row_bound_2[:, None]))
+        s_part = tl.rsqrt(1.0 + tl.exp2(s * 0.0036067376022224087))
+        s = -(s_part * s_part)
+        keep = (offs_n[None, :] <= row_bound[:, None]) & (offs_n[None, :] > row_bound_2[:, None])
         s = tl.where(keep, s, float("-inf"))
-        new_max = tl.maximum(row_max, tl.max(s, 1))
+        new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         pivot = tl.where(new_max == float("-inf"), 0.0, new_max)
-        p = tl.exp2(s - pivot[:, None])
+        p = tl.exp2(s * qk_scale - pivot[:, None])
         rescale = tl.exp2(row_max - pivot)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
@@ -158,7 +160,7 @@ def attention_forward(
         mask=in_m[:, None],
     )
     if Lse is not None:
-        lse = (row_max + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
+        lse = (row_max + 72.13475204444816 + tl.log2(row_sum)) * 0.6931471805599453  # log2 -> natural log
         tl.store(Lse + (batch.to(tl.int64) * 16 + head) * M + offs_m, lse, mask=in_m)
 
 

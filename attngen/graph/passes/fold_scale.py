@@ -55,7 +55,7 @@ def times(node: Expr, factor: float) -> Expr:
             return make(Op.WHERE, args[0], times(args[1], factor), times(args[2], factor))
         case Op.MUL if _scores(args[1]) and not _scores(args[0]):
             return make(Op.MUL, args[0], times(args[1], factor))
-        case Op.MUL:
+        case Op.MUL if args[0] is not args[1]:
             return make(Op.MUL, times(args[0], factor), args[1])
         case _:
             return node if factor == 1.0 else make(Op.MUL, node, const(factor))

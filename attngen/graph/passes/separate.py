@@ -48,7 +48,8 @@ def separate_mask(root: Expr, *, row_heads: bool) -> Expr:
         right = from_sum(negated, lambda term: axis[term] is not Axis.COLUMN)
         return make(node.op if sign > 0 else FLIPPED[node.op], left, right)
 
-    return rewrite(root, rule)
+    # causal & window say the causal half twice: once apart, the two are one expression
+    return simplify(rewrite(root, rule))
 
 
 def separate_score(root: Expr, *, row_heads: bool) -> Expr:
