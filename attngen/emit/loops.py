@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from attngen.emit.view import LoopView
 from attngen.expr.axis import Axis
@@ -11,7 +12,7 @@ from attngen.expr.op import COMPARISONS, Expr, Kind, Op
 from attngen.expr.printer import Printer
 from attngen.expr.simplify import is_const
 from attngen.graph.node import Hoisted, Node
-from attngen.tiling.schedule import Interval, Schedule, Sweep
+from attngen.tiling.schedule import Schedule, Sweep
 
 IN_N = named("in_n", Kind.BOOL, "column")
 """offs_n < N, which every masked tile computes for its loads."""
@@ -57,6 +58,19 @@ def _inside_the_tile(node: Expr) -> Expr:
     return node
 
 
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """The frame of a loop. ``first_key`` and ``last_key`` are known where the tiles follow each other."""
+
+    masked: bool
+    why: str
+    setup: str
+    header: str
+    start: str = ""
+    first_key: str = ""
+    last_key: str = ""
+
+
 def loop_views(
     schedule: Schedule,
     score: Node,
@@ -68,13 +82,13 @@ def loop_views(
     finite: bool,
     list_head: str,
     descriptors: bool,
+    overlap: bool,
 ) -> tuple[LoopView, ...]:
     """``scalars`` prints bounds; ``tiles[masked]`` prints what happens to a tile; ``list_head`` finds its tile list."""
-    sweeps = _list_sweeps(list_head) if schedule.tile_list else [
-        (sweep.masked, sweep.why, *_closed_form(sweep, scalars)) for sweep in schedule.sweeps
-    ]  # fmt: skip
+    loops = _listed(list_head) if schedule.tile_list else [_closed_form(sweep, scalars) for sweep in schedule.sweeps]
     views = []
-    for masked, why, setup, header, start in sweeps:
+    for loop in loops:
+        masked = loop.masked
         columns, score_text, keep = tile_texts(
             score,
             mask,
@@ -91,10 +105,10 @@ def loop_views(
         uses_bound = masked and (not descriptors or re.search(r"\bin_n\b", keep) is not None)
         views.append(
             LoopView(
-                why=why,
-                setup=setup,
-                header=header,
-                start=start,
+                why=loop.why,
+                setup=loop.setup,
+                header=loop.header,
+                start=loop.start,
                 masked=masked,
                 uses_offsets=uses_bound or re.search(r"\boffs_n\b", text) is not None,
                 uses_bound=uses_bound,
@@ -103,21 +117,28 @@ def loop_views(
                 keep=keep,
                 guard_pivot=guard,
                 pivot="pivot" if guard else "new_max",
+                overlap=overlap and not masked and bool(loop.last_key),
+                first_key=loop.first_key,
+                last_key=loop.last_key,
             )
         )
     return tuple(views)
 
 
-def _closed_form(sweep: Sweep, scalars: Printer) -> tuple[str, str, str]:
+def _closed_form(sweep: Sweep, scalars: Printer) -> _Loop:
     kind = "edge" if sweep.masked else "full"
     if len(sweep.intervals) == 1:
         (interval,) = sweep.intervals
         lines, first = _bound(f"{kind}_first", interval.lo, scalars)
         more, last = _bound(f"{kind}_last", interval.hi, scalars)
-        step = "BLOCK_N" if interval.step == 1 else f"{interval.step} * BLOCK_N"
-        begin = "0" if first == "0" else f"{first} * BLOCK_N"
-        return "\n".join(lines + more), f"for start in range({begin}, {last} * BLOCK_N, {step}):", ""
-    return _joined(sweep.intervals, kind, scalars)
+        begin, end = "0" if first == "0" else f"{first} * BLOCK_N", f"{last} * BLOCK_N"
+        setup = "\n".join(lines + more)
+        if interval.step != 1:
+            header = f"for start in range({begin}, {end}, {interval.step} * BLOCK_N):"
+            return _Loop(sweep.masked, sweep.why, setup, header)
+        header = f"for start in range({begin}, {end}, BLOCK_N):"
+        return _Loop(sweep.masked, sweep.why, setup, header, first_key=begin, last_key=end)
+    return _joined(sweep, kind, scalars)
 
 
 def _bound(name: str, bound: Expr, scalars: Printer) -> tuple[list[str], str]:
@@ -126,12 +147,12 @@ def _bound(name: str, bound: Expr, scalars: Printer) -> tuple[list[str], str]:
     return scalars.statements(bound, name, Axis.TILE), name
 
 
-def _joined(intervals: tuple[Interval, ...], kind: str, scalars: Printer) -> tuple[str, str, str]:
+def _joined(sweep: Sweep, kind: str, scalars: Printer) -> _Loop:
     """Several intervals as one loop: step number -> tile number."""
     lines: list[str] = []
     tile = ""
     steps = "0"
-    for i, interval in enumerate(intervals, 1):
+    for i, interval in enumerate(sweep.intervals, 1):
         more, first = _bound(f"{kind}_first_{i}", interval.lo, scalars)
         lines += more
         more, last = _bound(f"{kind}_last_{i}", interval.hi, scalars)
@@ -151,24 +172,16 @@ def _joined(intervals: tuple[Interval, ...], kind: str, scalars: Printer) -> tup
         body.append(f"tile = tl.where({condition}, {chosen}, {value})")
         chosen = "tile"
     body.append("start = tile * BLOCK_N")
-    return "\n".join(lines), f"for step in range({steps}):", "\n".join(body)
+    return _Loop(sweep.masked, sweep.why, "\n".join(lines), f"for step in range({steps}):", "\n".join(body))
 
 
-def _list_sweeps(head: str) -> list[tuple[bool, str, str, str, str]]:
-    setup = "\n".join(
-        [
-            f"list_row = tile_offsets + batch * stride_lb + {head} * stride_lh + q_tile",
-            f"list_split = tl.load(tile_split + batch * stride_sb + {head} * stride_sh + q_tile)",
-        ]
-    )
+def _listed(head: str) -> list[_Loop]:
+    """Tiles from the list of the call: first those that need the mask, then those that do not."""
+    row = f"list_row = tile_offsets + batch * stride_lb + {head} * stride_lh + q_tile"
+    split = f"list_split = tl.load(tile_split + batch * stride_sb + {head} * stride_sh + q_tile)"
     start = "start = tl.load(tile_indices + step) * BLOCK_N"
+    cut, whole = "range(tl.load(list_row), list_split)", "range(list_split, tl.load(list_row + 1))"
     return [
-        (True, "listed tiles that the mask cuts", setup, "for step in range(tl.load(list_row), list_split):", start),
-        (
-            False,
-            "listed tiles that the mask keeps whole",
-            "",
-            "for step in range(list_split, tl.load(list_row + 1)):",
-            start,
-        ),
+        _Loop(True, "listed tiles that the mask cuts", f"{row}\n{split}", f"for step in {cut}:", start),
+        _Loop(False, "listed tiles that the mask keeps whole", "", f"for step in {whole}:", start),
     ]

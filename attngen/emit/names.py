@@ -14,9 +14,9 @@ from attngen.tiling.schedule import QUERY_TILE
 # Names that an emitted file uses itself; a parameter or tensor of the user's that is called so gets a suffix.
 RESERVED = frozenset(
     "Q K V Out Lse M N B BLOCK_M BLOCK_N q k v s p out lse acc batch head kv_head q_tile q_start rows cols offs_row "
-    "offs_m offs_n offs_d offs_v in_m in_n offs_k lane q_rows k_rows v_rows out_rows k_base v_base k_tile v_tile k_offsets "
-    "v_offsets first_key start step tile keep row_max row_sum new_max pivot rescale inverse qk_scale sink torch triton "
-    "tl floor_div floor_mod list_row list_split tile_offsets tile_split tile_indices "
+    "offs_m offs_n offs_d offs_v in_m in_n offs_k lane q_rows k_rows v_rows out_rows k_base v_base k_tile v_tile "
+    "k_offsets v_offsets first_key start step tile keep row_max row_sum new_max pivot rescale inverse qk_scale sink "
+    "start_before torch triton tl floor_div floor_mod list_row list_split tile_offsets tile_split tile_indices "
     "full_first full_last edge_first edge_last".split()
 )
 

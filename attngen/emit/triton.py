@@ -71,6 +71,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         finite=finite,
         list_head="kv_head" if packed else "head",
         descriptors=plan.descriptors,
+        overlap=plan.overlap,
     )
     if any(re.search(r"\brows\b", text) for text in (*prologue, *(x for y in loops for x in (y.score, y.keep)))):
         prologue.insert(0, "rows = tl.minimum(offs_m, M - 1)  # rows beyond the end are computed and not stored")
@@ -151,7 +152,7 @@ def _chunks(widths: tuple[int, ...], dim: int, offsets: str) -> tuple[Chunk, ...
 
 def _plan_items(plan: Plan) -> tuple[tuple[str, str], ...]:
     """The plan as a literal that a program can read back from the module."""
-    fields = ("block_m", "block_n", "pack", "num_warps", "num_stages", "descriptors")
+    fields = ("block_m", "block_n", "pack", "num_warps", "num_stages", "descriptors", "overlap")
     words = (("target", plan.target), ("arch", plan.arch), ("dtype", plan.dtype))
     return (*((name, f'"{text}"') for name, text in words), *((name, str(getattr(plan, name))) for name in fields))
 

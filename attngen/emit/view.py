@@ -26,6 +26,7 @@ class Chunk:
 class LoopView:
     """One loop over key tiles. ``setup`` runs before it, ``start`` defines the first key of the tile.
 
+    ``overlap``: the product with V is one tile late; ``first_key`` and ``last_key`` bound the loop.
     ``guard_pivot``: a row may have met no finite score yet, so the maximum needs a finite stand-in.
     """
 
@@ -41,6 +42,9 @@ class LoopView:
     keep: str
     guard_pivot: bool
     pivot: str
+    overlap: bool
+    first_key: str
+    last_key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attngen.errors import PlanError
 from attngen.planner.candidates import Candidate, candidates, describe_chunks
 from attngen.planner.cost import Cost, estimate_cost
-from attngen.planner.feasibility import Verdict, judge
+from attngen.planner.feasibility import Verdict, judge, overlap_bytes
 from attngen.planner.plan import Plan
 from attngen.planner.problem import NOMINAL_LENGTH, Problem
 from attngen.planner.resources import instruction, register_limit
@@ -44,6 +44,7 @@ def _spilled(verdict: Verdict) -> int:
 
 def _plan(problem: Problem, target: Target, candidate: Candidate, verdict: Verdict, cost: Cost, fixed: bool) -> Plan:
     usage = verdict.usage
+    late_values = overlap_bytes(candidate, problem, target, usage)
     return Plan(
         target=target.name,
         arch=target.arch,
@@ -56,8 +57,9 @@ def _plan(problem: Problem, target: Target, candidate: Candidate, verdict: Verdi
         chunks_qk=candidate.chunks_qk,
         chunks_v=candidate.chunks_v,
         descriptors=candidate.descriptors,
+        overlap=late_values > 0,
         registers=min(usage.registers, register_limit(candidate, target)),
-        shared_bytes=usage.shared_bytes,
+        shared_bytes=usage.shared_bytes + late_values,
         occupancy=usage.occupancy,
         predicted_us=cost.us,
         limit=cost.limit,
@@ -76,6 +78,7 @@ def _reasons(
         f"registers: {usage.register_sum} = {usage.registers} of {register_limit(candidate, target)} (estimate)",
         f"shared memory: {usage.shared_sum} = {usage.shared_bytes} of {target.smem_per_block} B, "
         f"{resident} a multiprocessor",
+        *_overlap_reason(overlap_bytes(candidate, problem, target, usage)),
         f"cycles a key tile: {pipes}; together about {cost.tile:.0f}, limited by {cost.limit}",
     ]
     if len(candidate.chunks_qk) > 1 or sum(candidate.chunks_qk) != head_dim.qk:
@@ -91,6 +94,12 @@ def _reasons(
         lines.append("sizes pinned by the spec or the caller are obeyed")
     lines.extend(f"warning: {reason}" for reason in verdict.reasons)
     return tuple(lines)
+
+
+def _overlap_reason(late_values: int) -> list[str]:
+    if not late_values:
+        return []
+    return [f"P V runs one tile late, beside the next exponentials: {late_values} B more for its V tile"]
 
 
 def _overshoot(candidate: Candidate, verdict: Verdict, target: Target) -> float:

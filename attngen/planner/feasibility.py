@@ -108,3 +108,17 @@ def _spill_rules(candidate: Candidate, target: Target, usage: Usage, kind: str) 
     if usage.registers <= limit + (0 if few_rows else _SPILL_SLACK.get(kind, 0)):
         return []
     return [f"registers: {usage.register_sum} = {usage.registers} > {limit} of a thread, so the loop would spill"]
+
+
+def overlap_bytes(candidate: Candidate, problem: Problem, target: Target, usage: Usage) -> int:
+    """Shared memory of one more V tile, if P V of a tile can run during the exponentials of the next; else 0.
+
+    On wgmma the products are asynchronous, so a loop that issues P V before its softmax hides them behind it
+    (Shah et al. 2024, FlashAttention-3, section 3.2; here across iterations). P stays in registers meanwhile.
+    """
+    if instruction(candidate, problem, target) != "wgmma" or not candidate.descriptors:
+        return 0
+    weights = candidate.block_m * candidate.block_n // (2 * candidate.num_warps * target.warp_size)
+    values = candidate.block_n * sum(candidate.chunks_v) * problem.element_bytes
+    fits = usage.shared_bytes + values <= target.smem_per_block
+    return values if fits and usage.registers + weights <= register_limit(candidate, target) else 0

@@ -13,6 +13,7 @@ class Plan:
     block_m // pack queries, ``pack`` being the GQA group rounded up to a power of two.
     ``chunks_qk`` and ``chunks_v``: powers of two that cover the head dimensions (96 -> (64, 32), or
     (128,) padded). ``descriptors``: K and V tiles come through tensor descriptors (TMA).
+    ``overlap``: the product with V of one tile runs while the exponentials of the next one do.
     ``reasons``: one line each, for people. ``registers`` and ``shared_bytes`` are estimates.
     """
 
@@ -27,6 +28,7 @@ class Plan:
     chunks_qk: tuple[int, ...]
     chunks_v: tuple[int, ...]
     descriptors: bool
+    overlap: bool
     registers: int
     shared_bytes: int
     occupancy: int

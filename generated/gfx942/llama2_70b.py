@@ -27,6 +27,7 @@ PLAN = {
     "num_warps": 4,
     "num_stages": 2,
     "descriptors": False,
+    "overlap": False,
 }
 TILE_LIST = False
 
@@ -111,7 +112,8 @@ def attention_forward(
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
         v = tl.load(v_tile + v_offsets)
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 64))
@@ -134,7 +136,8 @@ def attention_forward(
         acc = acc * rescale[:, None]
         v_tile = v_base + first_key * stride_vn
         v = tl.load(v_tile + v_offsets, mask=in_n[:, None], other=0.0)
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
     acc = acc * inverse[:, None]

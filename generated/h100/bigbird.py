@@ -34,6 +34,7 @@ PLAN = {
     "num_warps": 8,
     "num_stages": 2,
     "descriptors": True,
+    "overlap": True,
 }
 TILE_LIST = True
 
@@ -168,7 +169,8 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     # listed tiles that the mask keeps whole
     for step in range(list_split, tl.load(list_row + 1)):
@@ -182,7 +184,8 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
     acc = acc * inverse[:, None]

@@ -27,6 +27,7 @@ PLAN = {
     "num_warps": 8,
     "num_stages": 2,
     "descriptors": True,
+    "overlap": False,
 }
 TILE_LIST = False
 
@@ -134,7 +135,8 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
@@ -154,7 +156,8 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
     acc = acc * inverse[:, None]

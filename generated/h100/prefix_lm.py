@@ -27,6 +27,7 @@ PLAN = {
     "num_warps": 8,
     "num_stages": 2,
     "descriptors": True,
+    "overlap": True,
 }
 TILE_LIST = False
 
@@ -112,17 +113,24 @@ def attention_forward(
     # full tiles: every key is kept
     full_last_part = tl.minimum(floor_div(prefix, 64), N // 64)
     full_last = tl.maximum(floor_div(128 * q_tile + N - M + 1, 64), full_last_part)
+    p = tl.zeros([BLOCK_M, BLOCK_N], Q.dtype.element_ty)
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
+        # the product of the tile before runs while the exponentials of this one do; there is none at first (-BLOCK_N)
+        start_before = tl.where(start > 0, start - BLOCK_N, -BLOCK_N)
+        v = v_rows.load([start_before, 0])
+        acc = tl.dot(p, v, acc)
         new_max = tl.maximum(row_max, tl.max(s, 1) * qk_scale)
         p = tl.exp2(s * qk_scale - new_max[:, None])
         rescale = tl.exp2(row_max - new_max)
         row_sum = row_sum * rescale + tl.sum(p, 1)
         row_max = new_max
         acc = acc * rescale[:, None]
-        v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+    start_before = tl.where(full_last * BLOCK_N > 0, full_last * BLOCK_N - BLOCK_N, -BLOCK_N)
+    v = v_rows.load([start_before, 0])
+    acc = tl.dot(p, v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
     edge_first_part = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 64))
@@ -145,7 +153,8 @@ def attention_forward(
         row_max = new_max
         acc = acc * rescale[:, None]
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     inverse = 1.0 / tl.where(row_sum == 0.0, 1.0, row_sum)  # a row without keys gives 0
     acc = acc * inverse[:, None]

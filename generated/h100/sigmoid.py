@@ -27,6 +27,7 @@ PLAN = {
     "num_warps": 8,
     "num_stages": 2,
     "descriptors": True,
+    "overlap": True,
 }
 TILE_LIST = False
 
@@ -106,13 +107,20 @@ def attention_forward(
 
     # full tiles: every key is kept
     full_last = floor_div(128 * q_tile + N - M + 1, 128)
+    p = tl.zeros([BLOCK_M, BLOCK_N], Q.dtype.element_ty)
     for start in range(0, full_last * BLOCK_N, BLOCK_N):
         k = k_rows.load([start, 0])
         s = tl.dot(q, k.T)
+        # the product of the tile before runs while the exponentials of this one do; there is none at first (-BLOCK_N)
+        start_before = tl.where(start > 0, start - BLOCK_N, -BLOCK_N)
+        v = v_rows.load([start_before, 0])
+        acc = tl.dot(p, v, acc)
         s = s * 0.18033688011112042 + factor
         p = 1.0 / (1.0 + tl.exp2(-s))
-        v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+    start_before = tl.where(full_last * BLOCK_N > 0, full_last * BLOCK_N - BLOCK_N, -BLOCK_N)
+    v = v_rows.load([start_before, 0])
+    acc = tl.dot(p, v, acc)
 
     # edge of the mask: tiles cut by it or by the end of the keys
     edge_first = tl.maximum(0, floor_div(128 * q_tile + N - M + 1, 128))
@@ -125,7 +133,8 @@ def attention_forward(
         p = 1.0 / (1.0 + tl.exp2(-s))
         p = tl.where(keep, p, 0.0)
         v = v_rows.load([start, 0])
-        acc = tl.dot(p.to(v.dtype), v, acc)
+        p = p.to(Q.dtype.element_ty)
+        acc = tl.dot(p, v, acc)
 
     out_rows = Out + batch.to(tl.int64) * stride_ob + head.to(tl.int64) * stride_oh
     out_rows = out_rows + q_start.to(tl.int64) * stride_om + offs_row[:, None] * stride_om

@@ -32,7 +32,7 @@ def body(source: str, loop: int) -> str:
 def test_full_tiles_have_no_mask_arithmetic() -> None:
     source = text(ag.causal() & ag.sliding_window(256))
     full, edge = body(source, 0), body(source, 1)
-    assert "keep" not in full and "in_n" not in full and "tl.where" not in full
+    assert "keep" not in full and "in_n" not in full and "tl.where(keep" not in full
     assert "keep" in edge and "tl.where(keep, s" in edge
 
 
@@ -45,6 +45,12 @@ def test_no_mask_means_one_masked_tail() -> None:
 def test_hopper_loads_through_descriptors_and_ampere_by_pointers() -> None:
     assert "tl.make_tensor_descriptor" in text(ag.causal(), target="h100")
     assert "tl.make_tensor_descriptor" not in text(ag.causal(), target="a100")
+
+
+def test_hopper_runs_the_product_with_v_one_tile_late() -> None:
+    full = body(text(ag.causal(), target="h100"), 0)
+    assert full.index("acc = tl.dot(p, v, acc)") < full.index("p = tl.exp2")
+    assert "start_before" not in text(ag.causal(), target="b200")
 
 
 def test_scale_is_one_multiply_add() -> None:

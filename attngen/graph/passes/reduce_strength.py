@@ -1,8 +1,8 @@
 """Rewrite functions into the instructions that a GPU has: exp2, log2, multiply-add, division.
 
 tanh(x) = 1 - 2 / (1 + exp2(2 log2(e) x)): absolute error at most 5e-7 (fp32), exact limits, no overflow
-(exp2 -> inf gives 1, -> 0 gives -1); 1 / y is taken as rsqrt(y) squared. For fp32 inputs the cancellation near 0 would show, so there
-|x| < 0.625 takes Cephes' polynomial (Moshier, tanhf: relative error 1.3e-7).
+(exp2 -> inf gives 1, -> 0 gives -1); 1 / y is taken as rsqrt(y) squared. For fp32 inputs the cancellation
+near 0 would show, so there |x| < 0.625 takes Cephes' polynomial (Moshier, tanhf: relative error 1.3e-7).
 sigmoid(x) = 1 / (1 + exp2(-log2(e) x)); log1p(x) corrects the rounding of 1 + x (Kahan): 2 ulp.
 """
 
