@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from attngen.emit.arguments import shape_text
+from attngen.emit.triton_dialect import PYTHON
 from attngen.emit.view import CallArgument
 from attngen.expr.axis import Axis
 from attngen.expr.build import length
@@ -55,7 +56,7 @@ def _launcher_names(printer: Printer, heads: int) -> Printer:
     """A printer of lengths as the launcher calls them."""
     launcher = {"M": "m", "N": "n", "B": "batch", "H": str(heads)}
     names = dict(printer.scope.names) | {length(letter): (text, Axis.TILE) for letter, text in launcher.items()}
-    return Printer(printer.dialect, dataclasses.replace(printer.scope, names=names))
+    return Printer(PYTHON, dataclasses.replace(printer.scope, names=names))
 
 
 def _sources(ref: TensorRef) -> list[TensorRef]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from attngen.emit.view import LoopView
 from attngen.expr.axis import Axis
 from attngen.expr.build import KV_IDX, make, named, rewrite
-from attngen.expr.op import COMPARISONS, Expr, Kind, Op
+from attngen.expr.op import COMPARISONS, Expr, Kind, Op, walk
 from attngen.expr.printer import Printer
 from attngen.expr.simplify import is_const
 from attngen.graph.node import Hoisted, Node
@@ -37,6 +37,8 @@ def tile_texts(
     column_lines = [line for item in columns.values() for line in printer.statements(item.expr, item.name, Axis.COLUMN)]
     if inner.op is not Op.SCORE:
         score_lines = printer.statements(inner, "s", Axis.BOTH)
+        if not any(leaf.op is Op.SCORE for leaf in walk(inner)):  # it may be a number, a row or a column
+            score_lines.append("s = s + tl.zeros([BLOCK_M, BLOCK_N], tl.float32)")
     if masked:
         keep_lines = printer.statements(_keep(mask, bound_check, inside), "keep", Axis.BOTH)
     return "\n".join(column_lines), "\n".join(score_lines), "\n".join(keep_lines)
@@ -100,7 +102,7 @@ def loop_views(
         )
         if masked and re.search(r"\bcols\b", f"{columns} {score_text} {keep}"):
             columns = "\n".join(filter(None, ["cols = tl.minimum(offs_n, N - 1)", columns]))
-        text = columns + score_text + keep
+        text = "\n".join((columns, score_text, keep))
         guard = masked or not finite
         uses_bound = masked and (not descriptors or re.search(r"\bin_n\b", keep) is not None)
         views.append(

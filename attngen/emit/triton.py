@@ -99,6 +99,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         num_stages=plan.num_stages,
         pack=plan.pack,
         packed=packed,
+        lane_head=_lane_head(plan.pack, definition.heads.group),
         plain=not packed,
         descriptors=plan.descriptors,
         pointers=not plan.descriptors,
@@ -129,6 +130,11 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Ori
         offset=repr(offset) if offset else "",
         strided=tuple(dict.fromkeys(re.findall(r"(\w+)_strides\[", " ".join(item.value for item in arguments)))),
     )
+
+
+def _lane_head(pack: int, group: int) -> str:
+    """The head of a row inside its group; rows that only pad the group to a power of two repeat the last head."""
+    return f"lane % {pack}" if pack == group else f"tl.minimum(lane % {pack}, {group - 1})"
 
 
 def _exprs(nodes: list[Node]) -> list[Expr]:

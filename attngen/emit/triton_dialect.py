@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from attngen.expr.axis import Axis
 from attngen.expr.op import Op
 from attngen.expr.printer import Dialect
@@ -39,3 +41,10 @@ TRITON = Dialect(
     nan='float("nan")',
     broadcast=_broadcast,
 )  # fmt: skip
+
+# Lengths in the launcher are Python integers, whose // and % round as the language says.
+PYTHON = dataclasses.replace(
+    TRITON,
+    calls={Op.MIN: "min({0}, {1})", Op.MAX: "max({0}, {1})", Op.ABS: "abs({0})", Op.WHERE: "({1} if {0} else {2})"},
+    floor_division={},
+)

@@ -89,6 +89,7 @@ class View:
     num_stages: int
     pack: int
     packed: bool
+    lane_head: str
     plain: bool
     descriptors: bool
     pointers: bool
