@@ -46,6 +46,13 @@ def captured_array(value: Any, place: str) -> Any:
     """
     if isinstance(value, (list, tuple)):
         value = _from_list(value, place)
+    layout = str(getattr(value, "layout", "strided")).removeprefix("torch.")
+    if layout != "strided":
+        raise SpecError(f"a tensor of layout {layout}", place=place, remedy="capture it dense: .to_dense()")
+    if 0 in value.shape:
+        raise SpecError(
+            f"shape {tuple(value.shape)} has no elements", place=place, remedy="a kernel reads at least one: pad it"
+        )
     raw = _raw_dtype(value)
     if raw in _NAME:
         return value

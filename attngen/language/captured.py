@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -31,6 +32,16 @@ class Session:
         dispatch: Dispatch,
     ) -> None:
         self._capture, self.pin, self._names, self.dispatch = capture, pin, names, dispatch
+        self.paused = False
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """torch computes for real meanwhile: what is subscripted with constants alone is no view."""
+        before, self.paused = self.paused, True
+        try:
+            yield
+        finally:
+            self.paused = before
 
     def scalar(self, expr: Expr) -> Scalar:
         return Scalar(self, expr)
@@ -181,7 +192,8 @@ class View(Recorded):
     @property
     def value(self) -> Any:
         """The array itself, where `constant`."""
-        return self.array[tuple(slice(None) if item is None else item.value for item in self.index)]
+        with self.session.pause():
+            return self.array[tuple(slice(None) if item is None else item.value for item in self.index)]
 
     def __getitem__(self, key: Any) -> Any:
         keys = list(key) if isinstance(key, tuple) else [key]

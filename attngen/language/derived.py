@@ -62,10 +62,11 @@ def _segment(arrays: Sequence[Array], options: Sequence[int], m: int, n: int, si
     aligned = bool(options[0]) if options else True
 
     def row(ids: Array) -> Array:
-        count = len(ids)
-        at = np.clip(np.arange(m) + ((n - m) if aligned else 0), 0, max(count - 1, 0))
-        if count and np.all(ids[1:] >= ids[:-1]):
-            return np.searchsorted(ids, ids[at], side="left" if side == "first" else "right").astype(np.int32)
+        most = max(len(ids) - 1, 0)
+        wanted = ids[np.clip(np.arange(m) + ((n - m) if aligned else 0), 0, most)]
+        keys = ids[np.clip(np.arange(n), 0, most)]
+        if n and np.all(keys[1:] >= keys[:-1]):
+            return np.searchsorted(keys, wanted, side="left" if side == "first" else "right").astype(np.int32)
         return np.full(m, n if side == "last" else 0, np.int32)
 
     return _each_row(arrays[0], row)

@@ -17,6 +17,10 @@ _REMEDY = {
     "tolist": "keep it as a tensor: the value is known only inside the kernel",
     "softmax": "a score changes one score at a time; the normaliser is the spec's",
     "cumsum": "compute running sums before the call and capture the tensor",
+    "setitem": "a callable reads: compute the tensor before the call",
+    "contains": "capture a table of flags and subscript that: flags[kv_idx]",
+    "isin": "capture a table of flags and subscript that: flags[kv_idx]",
+    **dict.fromkeys(("gather", "index_select", "take", "embedding"), "subscript the tensor: table[q_idx]"),
     **dict.fromkeys(RANDOM, "draw random numbers before the call and capture them as a tensor"),
 }
 

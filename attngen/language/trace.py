@@ -91,6 +91,8 @@ def _torch_mode(session: Session) -> contextlib.AbstractContextManager[Any]:
     class Tracing(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
+            if session.paused:
+                return func(*args, **kwargs)
             name = function_name(func)
             if any(True for _ in traced((*args, *kwargs.values()))) or _is_ours(name, args):
                 return torch_names.call(session, name, args, kwargs)

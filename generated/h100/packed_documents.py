@@ -230,10 +230,10 @@ def segment_bounds(ids, m, n, aligned):
     if n == 0:
         nothing = torch.zeros(*ids.shape[:-1], m, dtype=torch.int32, device=ids.device)
         return nothing, nothing, nothing
-    ids = ids.expand(*ids.shape[:-1], n) if ids.shape[-1] == 1 else ids[..., :n]
-    ids = ids.contiguous()
+    most = ids.shape[-1] - 1
     rows = torch.arange(m, device=ids.device) + (n - m if aligned else 0)
-    wanted = ids[..., rows.clamp(0, n - 1)].contiguous()
+    wanted = ids[..., rows.clamp(0, most)].contiguous()
+    ids = ids[..., torch.arange(n, device=ids.device).clamp(max=most)].contiguous()
     in_order = (ids[..., 1:] >= ids[..., :-1]).all(-1, keepdim=True)
     first = torch.searchsorted(ids, wanted, out_int32=True)
     last = torch.searchsorted(ids, wanted, right=True, out_int32=True)

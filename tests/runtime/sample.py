@@ -57,9 +57,8 @@ class SampleSpec:
 
 
 def emitted(request: Request) -> Emitted:
-    plan = Plan(
-        request.target, "sm_90", request.dtype, 16, 16, 4, 1, 1, (16,), (16,), False, False, 64, 4096, 1, 1.0, "memory", ()
-    )  # fmt: skip
+    tile = (16, 16, 4, 1, 1, (16,), (16,), False, False)
+    plan = Plan(request.target, "sm_90", request.dtype, *tile, 64, 4096, 1, 1.0, "memory", ())
     return Emitted(TEXT, plan, Schedule(16, 16, definition().mask, (), (), False, True, False))
 
 
