@@ -1,0 +1,140 @@
+"""One kernel, one case, against the oracle: everything that can be checked without a GPU, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from attngen.checking import plain
+from attngen.checking.inputs import TORCH, Case, build
+from attngen.checking.poison import guards_intact, poisoned, poisoned_allocations
+from attngen.checking.policy import EPS, SCORE_ROUNDINGS, compare, noises, numpy64
+from attngen.checking.sanitizer import cause, sanitizer
+from attngen.expr.evaluate import Env
+from attngen.expr.op import TensorRef
+from attngen.language.definition import Blocks, Definition, Softmax
+from attngen.oracle import definition_of, environment, reference
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The oracle's answer, plain PyTorch's, and how far rounding in fp32 may move a score."""
+
+    out: np.ndarray[Any, Any]
+    lse: np.ndarray[Any, Any] | None
+    plain_out: torch.Tensor
+    plain_lse: torch.Tensor | None
+    score_noise: float
+
+
+def exact(spec: Any, case: Case) -> Exact:
+    """What is right, and how right plain PyTorch is."""
+    definition = definition_of(spec)
+    batch, m, n = case.q.shape[0], case.q.shape[2], case.k.shape[2]
+    env = environment(spec, batch, m, n, case.values)
+    out, lse = reference(spec, case.q, case.k, case.v, **case.values)
+    plain_out, _ = plain.attention(definition, env, case.q, case.k, case.v)
+    # lse leaves a kernel in fp32 and is made of fp32 scores, whatever the dtype of q: plain PyTorch likewise
+    wide_out, plain_lse = plain.attention(definition, env, case.q.float(), case.k.float(), case.v.float())
+    if not torch.isfinite(plain_out).all():  # q @ k overflowed in fp16: the yardstick is the rounded fp32 result
+        plain_out = wide_out.to(TORCH[case.dtype])
+    return Exact(out, lse, plain_out, plain_lse, _score_noise(definition, env, case))
+
+
+def _score_noise(definition: Definition, env: Env, case: Case) -> float:
+    """What the roundings of the products and of the steps on them do to the kept scores, at most.
+
+    Where a step flattens large products (a soft cap), the scores are small and the products' error is not:
+    the steps are applied to the products moved by their own error. tanh, sigmoid and erf are owed their
+    values to two roundings of 1, not of the value: hardware has them no better, and c * tanh(s / c) then
+    carries the rounding of c.
+    """
+    k = case.k.float().repeat_interleave(definition.heads.group, dim=1)
+    scale = float(plain.evaluate(definition.scale, env))
+    products = case.q.float() @ k.transpose(-1, -2) * scale
+    error = EPS["fp32"] * (case.q.float().abs() @ k.abs().transpose(-1, -2)) * abs(scale)
+    scores = plain.evaluate(definition.score, env, products)
+    up, down = (plain.evaluate(definition.score, env, products + s * error, 2 * s * EPS["fp32"]) for s in (1, -1))
+    keep = plain.evaluate(definition.mask, env) & torch.isfinite(scores)
+    moved = torch.maximum((up - scores).abs(), (down - scores).abs()).nan_to_num(0.0, 0.0, 0.0)
+    largest = _largest(torch.where(keep, scores.abs(), 0.0))
+    if isinstance(definition.normalizer, Softmax) and isinstance(definition.normalizer.sink, TensorRef):
+        largest = max(largest, _largest(torch.from_numpy(env.tensors[definition.normalizer.sink].copy()).abs()))
+    return SCORE_ROUNDINGS * EPS["fp32"] * (1.0 + largest) + _largest(torch.where(keep, moved, 0.0))
+
+
+def _largest(x: torch.Tensor) -> float:
+    return float(x.max()) if x.numel() else 0.0
+
+
+def check(
+    spec: Any,
+    batch: int,
+    m: int,
+    n: int,
+    dtype: str = "fp32",
+    seed: int = 0,
+    *,
+    blocks: tuple[int, int] | None = None,
+    layout: str = "contiguous",
+    values: Mapping[str, Any] | None = None,
+    kv_batch: int | None = None,
+    magnitude: float = 1.0,
+    target: str | None = None,
+    attention: Any = None,
+) -> None:
+    """Interpret the kernel on one random case; AssertionError says what is wrong and how to see it again.
+
+    Every access is checked against its tensor, outputs start as NaN, and NaN lies around the inputs.
+    ``attention``: a compiled variant, else `attngen.compile(spec, target=target)`. ``blocks`` pins (q, kv) tile sizes.
+    """
+    if attention is None:
+        import attngen
+
+        spec = spec.replace(blocks=Blocks(*blocks)) if blocks else spec
+        attention = attngen.compile(spec, target=target)
+    case = build(
+        spec, batch, m, n, dtype, seed, values=values, layout=layout, kv_batch=kv_batch, magnitude=magnitude
+    )  # fmt: skip
+    wrong = problems(spec, attention, case, layout)
+    if wrong:
+        name = getattr(spec, "name", "a definition")
+        call = f"B={batch} M={m} N={n} {dtype} seed={seed} layout={layout} magnitude={magnitude} blocks={blocks}"
+        scalars = {key: value for key, value in case.values.items() if not isinstance(value, torch.Tensor)}
+        raise AssertionError("\n  ".join([f"{name}: {call} {target or ''} {scalars or ''}", *wrong]))
+
+
+def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous") -> list[str]:
+    """Run once; one line for each thing that is wrong."""
+    definition = definition_of(spec)
+    with_lse = isinstance(definition.normalizer, Softmax)
+    shape = (*case.q.shape[:3], definition.head_dim.v)
+    # the last dimension of an output is contiguous
+    out = poisoned(torch.full(shape, torch.nan, dtype=case.q.dtype), "contiguous" if layout == "strided" else layout)
+    inputs = [x.clone() for x in (case.q, case.k, case.v)]
+    try:
+        with poisoned_allocations(), sanitizer():
+            answer = attention(case.q, case.k, case.v, return_lse=with_lse, out=out, **case.values)
+    except Exception as error:
+        reason = cause(error)
+        if reason is error:
+            raise
+        return [f"{type(reason).__name__}: {reason}"]
+    _, lse = answer if with_lse else (answer, None)
+    right = exact(spec, case)
+    noise, noise_rms, noise_lse = noises(right.out, numpy64(case.v), right.score_noise, case.dtype)
+    wrong = compare("out", out, right.out, right.plain_out, case.dtype, noise, noise_rms)
+    if with_lse:
+        wrong += compare("lse", lse, right.lse, right.plain_lse, "fp32", noise_lse, noise_lse)
+    if not guards_intact(out):
+        wrong.append("out: the kernel wrote past its rows")
+    changed = [
+        name
+        for name, now, before in zip("qkv", (case.q, case.k, case.v), inputs, strict=True)
+        if not torch.equal(now, before)
+    ]
+    return wrong + [f"{name}: the kernel changed its input" for name in changed]
