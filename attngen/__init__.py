@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attngen.building.build import build
     from attngen.errors import AttngenError
     from attngen.explanation import explain
     from attngen.language.definition import (
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     # the verbs
+    "build",
     "compile",
     "explain",
     "generate",
@@ -105,6 +107,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "attngen.building.build": "build",
     "attngen.errors": "AttngenError",
     "attngen.explanation": "explain",
     "attngen.language.definition": "Blocks HeadDim Heads",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from attngen import __version__
-from attngen.cli import doctor, explain, generate, run, show, targets
+from attngen.cli import build, check, doctor, explain, fuzz, generate, run, show, targets
 
 
 def _print_version(wanted: bool) -> None:
@@ -38,5 +38,8 @@ app.command()(generate.generate)
 app.command()(explain.explain)
 app.command()(show.show)
 app.command()(run.run)
+app.command()(build.build)
+app.command()(check.check)
+app.command()(fuzz.fuzz)
 app.command()(targets.targets)
 app.command()(doctor.doctor)
