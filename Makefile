@@ -11,7 +11,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench fuzz docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,8 +49,11 @@ gallery-check: setup
 bench: setup ## time of each stage from spec to source
 	@$(BIN)/python -m tests.project.bench
 
-fuzz: setup ## random specs, shapes and layouts against the oracle (FUZZ_EXAMPLES=2000)
-	@ATTNGEN_FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests/fuzz
+fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)
+	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
+
+mutants: setup ## deliberate faults in copies of the code: does some test notice each?
+	@$(BIN)/python -m tests.mutants.run
 
 docs: setup ## re-make what is generated in README.md and docs/
 	@$(BIN)/python docs/make_errors.py
