@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 import attngen as ag
+from attngen.checking.check import check
 from tests.flex import masks, mods
 from tests.flex.masks import BATCH, HEADS, KV_HEADS, Use
-from tests.support.check import check
 from tests.support.flex import flex_reference
 
 DIM = 16

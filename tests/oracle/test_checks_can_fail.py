@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
+from attngen.checking.check import check
+from attngen.checking.plain import TABLE
+from attngen.checking.poison import LAYOUTS, guards_intact, poisoned, poisoned_allocations
+from attngen.checking.policy import FACTORS, compare
 from attngen.expr.op import LEAVES, Op
 from attngen.runtime.cache import Cache
 from attngen.runtime.launch import Emitted, Request
 from tests.runtime import sample
-from tests.support.check import check
-from tests.support.plain import TABLE
-from tests.support.poison import LAYOUTS, guards_intact, poisoned, poisoned_allocations
-from tests.support.policy import FACTORS, compare
 
 M, N = 45, 41  # the first rows have no key
 

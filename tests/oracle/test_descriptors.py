@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import attngen as ag
+from attngen.checking.check import check
 from attngen.pipeline import generate
 from tests.oracle.variants import MASKS, spec
-from tests.support.check import check
 
 NAMES = ("full", "causal", "window", "sink", "prefix_lm", "document_ids", "document_ids_unordered", "chunked",
          "global_tokens", "bigbird", "lengths", "window_per_head", "negated", "nothing")  # fmt: skip

@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 import attngen as ag
+from attngen.checking.check import check
 from tests.oracle.test_vocabulary import DTYPES
 from tests.oracle.variants import MASKS, SCORES, spec
-from tests.support.check import check
 
 M, N = 37, 75
 MASK_PAIRS = list(itertools.combinations([name for name in MASKS if name != "full"], 2))

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from attngen.checking import plain
+from attngen.checking.policy import numpy64
 from attngen.errors import CallError
 from attngen.expr.build import B_IDX, FALSE, H_IDX, KV_IDX, N_LEN, Q_IDX, SCORE, TRUE, const, load, make
 from attngen.expr.op import Derived, Op, TensorRef
@@ -17,9 +19,7 @@ from attngen.language.definition import Definition, HeadDim, Heads, Sigmoid, Sof
 from attngen.oracle import reference
 from tests.runtime.sample import SampleSpec
 from tests.runtime.sample import definition as sample_definition
-from tests.support import plain
 from tests.support.flex import flex_reference
-from tests.support.policy import numpy64
 
 PLAIN = Definition(
     heads=Heads(4, 2), head_dim=HeadDim(16, 16), dtype=None, tf32=False, scale=const(0.25), mask=TRUE, score=SCORE,

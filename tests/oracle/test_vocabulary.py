@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import attngen as ag
+from attngen.checking.check import check
+from attngen.checking.poison import LAYOUTS
 from tests.oracle.variants import MASKS, SCORES, spec
-from tests.support.check import check
-from tests.support.poison import LAYOUTS
 
 DTYPES = ("fp32", "fp16", "bf16")
 LENGTHS = ((1, 17), (63, 85), (85, 63))
