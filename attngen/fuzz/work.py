@@ -117,7 +117,7 @@ def _one_thread() -> None:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """TimeoutError in the main thread of a process after that time; nothing elsewhere."""
+    """TimeoutError in the main thread of a process after that much time of the processor; nothing elsewhere."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
@@ -125,10 +125,10 @@ def _alarm(seconds: float) -> Iterator[None]:
     def ring(number: int, frame: Any) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
