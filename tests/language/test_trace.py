@@ -322,8 +322,8 @@ def test_a_mask_does_not_pay_for_a_trace() -> None:
         return lambda b, h, q, k: (ids[q] == ids[k]) & (q >= k)
 
     def seconds() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         mask_spec(fresh())
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert min(seconds() for _ in range(20)) < 5e-3

@@ -195,6 +195,6 @@ def test_an_unknown_dtype() -> None:
 def test_choosing_takes_milliseconds() -> None:
     asked, target = problem(), find_target("h100")
     choose_plan(asked, target)
-    start = time.perf_counter()
+    start = time.process_time()
     choose_plan(asked, target)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
