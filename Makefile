@@ -6,12 +6,13 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
+ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants versions docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +55,9 @@ fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 F
 
 mutants: setup ## deliberate faults in copies of the code: does some test notice each?
 	@$(BIN)/python -m tests.mutants.run
+
+versions: setup ## the core of the tests and builds on Triton 3.6 to 3.9, an environment each (ARGS="3.8.0 3.9.0")
+	@$(BIN)/python -m tests.versions.run --jobs $(PYTEST_WORKERS) $(ARGS)
 
 docs: setup ## re-make what is generated in README.md and docs/
 	@$(BIN)/python docs/make_errors.py
