@@ -12,7 +12,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants versions docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants versions test-gpu bench-gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -58,6 +58,12 @@ mutants: setup ## deliberate faults in copies of the code: does some test notice
 
 versions: setup ## the core of the tests and builds on Triton 3.6 to 3.9, an environment each (ARGS="3.8.0 3.9.0")
 	@$(BIN)/python -m tests.versions.run --jobs $(PYTEST_WORKERS) $(ARGS)
+
+test-gpu: setup ## kernels on the GPU of this machine against the oracle (ARGS=--dry-run: all but the launches)
+	@ATTNGEN_TEST_ON=gpu $(BIN)/python -m pytest -q tests/gpu/test_oracle.py $(ARGS)
+
+bench-gpu: setup ## beside SDPA, FlexAttention and FlashAttention on that GPU (ARGS=--dry-run: all but the launches)
+	@$(BIN)/python -m tests.gpu.bench $(ARGS)
 
 docs: setup ## re-make what is generated in README.md and docs/
 	@$(BIN)/python docs/make_errors.py

@@ -1,4 +1,7 @@
-"""Before anything imports triton: kernels are interpreted, and caches are thrown away with the session."""
+"""Before anything imports triton: kernels are interpreted, and caches are thrown away with the session.
+
+With ATTNGEN_TEST_ON=gpu they are launched: `make test-gpu` sets it for the tests of tests/gpu.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 import sys
 import tempfile
 
-os.environ["TRITON_INTERPRET"] = "1"
+os.environ["TRITON_INTERPRET"] = "0" if os.environ.get("ATTNGEN_TEST_ON") == "gpu" else "1"
 if "ATTNGEN_CACHE_DIR" not in os.environ or "PYTEST_XDIST_WORKER" not in os.environ:
     folder = tempfile.mkdtemp(prefix="attngen-tests-")
     os.environ["ATTNGEN_CACHE_DIR"] = folder

@@ -1,7 +1,8 @@
-"""One kernel, one case, against the oracle: everything that can be checked without a GPU, in one call."""
+"""One kernel, one case, against the oracle: everything that can be checked in one call, with or without a GPU."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -108,17 +109,23 @@ def check(
         raise AssertionError("\n  ".join([f"{name}: {call} {target or ''} {scalars or ''}", *wrong]))
 
 
-def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous") -> list[str]:
-    """Run once; one line for each thing that is wrong."""
+def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous", device: str | None = None) -> list[str]:
+    """Run once; one line for each thing that is wrong.
+
+    The kernel is interpreted, and each access checked, unless ``device`` names one of torch to launch it on:
+    there nothing watches single accesses, and the NaN around tensors has to tell.
+    """
     definition = definition_of(spec)
     with_lse = isinstance(definition.normalizer, Softmax)
     shape = (*case.q.shape[:3], definition.head_dim.v)
     # the last dimension of an output is contiguous
-    out = poisoned(torch.full(shape, torch.nan, dtype=case.q.dtype), "contiguous" if layout == "strided" else layout)
-    inputs = [x.clone() for x in (case.q, case.k, case.v)]
+    here = case if device is None else case.on(device, layout)
+    empty = torch.full(shape, torch.nan, dtype=here.q.dtype, device=here.q.device)
+    out = poisoned(empty, "contiguous" if layout == "strided" else layout)
+    inputs = [x.clone() for x in (here.q, here.k, here.v)]
     try:
-        with poisoned_allocations(), sanitizer():
-            answer = attention(case.q, case.k, case.v, return_lse=with_lse, out=out, **case.values)
+        with poisoned_allocations(), sanitizer() if device is None else contextlib.nullcontext():
+            answer = attention(here.q, here.k, here.v, return_lse=with_lse, out=out, **here.values)
     except Exception as error:
         reason = cause(error)
         if reason is error:
@@ -134,7 +141,7 @@ def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous") 
         wrong.append("out: the kernel wrote past its rows")
     changed = [
         name
-        for name, now, before in zip("qkv", (case.q, case.k, case.v), inputs, strict=True)
+        for name, now, before in zip("qkv", (here.q, here.k, here.v), inputs, strict=True)
         if not torch.equal(now, before)
     ]
     return wrong + [f"{name}: the kernel changed its input" for name in changed]

@@ -29,6 +29,12 @@ class Case:
     values: Mapping[str, Any]
     dtype: str
 
+    def on(self, device: str, layout: str) -> Case:
+        """The same numbers on another device, q, k and v in ``layout`` with NaN around them there as well."""
+        q, k, v = (poisoned(x.to(device), layout) for x in (self.q, self.k, self.v))
+        values = {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in self.values.items()}
+        return Case(q, k, v, values, self.dtype)
+
 
 def build(
     spec: Any,

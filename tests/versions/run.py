@@ -44,7 +44,7 @@ CORE: dict[str, tuple[str, ...]] = {
     "building": ("tests/building",),
 }
 """Columns of the table, each some arguments of pytest."""
-CHECKED = ("causal", "mistral_7b", "gemma2", "packed_documents", "sigmoid")
+CHECKED = ("causal", "gemma2", "packed_documents")
 """Examples that are built for every target and held to the gates."""
 
 
