@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attngen.errors import SpecError
 from attngen.expr.build import SCORE, TRUE, const, param, substitute
 from attngen.expr.op import Expr, Op, Param, TensorRef, walk
+from attngen.language.arithmetic import checked_arithmetic
 from attngen.language.definition import Definition, Sigmoid, Softmax
 from attngen.language.grammar import parse_number
 from attngen.language.normalizers import lower_normalizer
@@ -31,7 +32,8 @@ def define(spec: AttentionSpec) -> tuple[Definition, dict[str, Any]]:
         place = f"score[{i}]" if len(steps) > 1 else "score"
         score = substitute(_at(place, lambda step=step: as_score(step).lower(scope)), {SCORE: score})  # type: ignore[misc]
     normalizer = lower_normalizer(spec.normalizer, spec.sink, scope)
-    mask, score = scope.finish(mask), scope.finish(score)
+    mask = _at("mask", lambda: checked_arithmetic(scope.finish(mask)))
+    score = _at("score", lambda: checked_arithmetic(scope.finish(score)))
     for name in (*params, *declared):
         if name not in scope.used:
             raise SpecError(

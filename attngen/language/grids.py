@@ -16,6 +16,7 @@ from attngen.language.scope import Scope
 from attngen.language.term import Mask, call_text, vocabulary_mask
 
 Sizes = int | Sequence[int]
+_MOST_CELLS = 2**31 - 1  # indices are int32
 
 
 def neighborhood(shape: Sizes, window: Sizes, dilation: Sizes = 1) -> Mask:
@@ -84,6 +85,10 @@ def _axes(mask: str, **given: Sizes) -> list[tuple[int, ...]]:
             else:
                 positive(mask, name, item)
         out.append(items)
+    if math.prod(out[0]) > _MOST_CELLS:
+        raise SpecError(
+            f"a grid of {math.prod(out[0])} cells", place=f"{mask}(shape)", remedy=f"use at most {_MOST_CELLS}"
+        )
     return out
 
 

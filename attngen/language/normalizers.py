@@ -7,6 +7,7 @@ from typing import Any
 from attngen.errors import SpecError, did_you_mean
 from attngen.expr.build import KV_IDX, Q_IDX, const, to_float
 from attngen.expr.op import Expr, Kind, Op, walk
+from attngen.language.arithmetic import checked_arithmetic
 from attngen.language.definition import Sigmoid, Softmax
 from attngen.language.scope import Scope
 from attngen.language.term import SigmoidTerm, call_text
@@ -39,7 +40,7 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
             )
         if expr.kind is Kind.BOOL:
             raise SpecError(f"`{bias}` is a condition", place="sigmoid(bias)", remedy="use a number")
-        return to_float(expr)
+        return to_float(checked_arithmetic(expr))
 
     text = call_text("sigmoid", bias=bias)
     assert text is not None
