@@ -36,7 +36,9 @@ class TensorSpec:
         for size in shape:
             if isinstance(size, str) and size not in _LETTERS:
                 raise SpecError(f"`{size}` is no length", place="shape", remedy=did_you_mean(size, _LETTERS))
-            if not isinstance(size, str) and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            if not isinstance(size, str) and (
+                isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**31
+            ):
                 raise SpecError(
                     f"{size!r} is no length", place="shape", remedy="use a positive integer or one of B, H, Hkv, M, N"
                 )

@@ -8,6 +8,7 @@ from attngen.errors import SpecError, did_you_mean
 from attngen.expr.build import KV_IDX, Q_IDX, const, to_float
 from attngen.expr.op import Expr, Kind, Op, walk
 from attngen.language.arithmetic import checked_arithmetic
+from attngen.language.checks import at, is_float
 from attngen.language.definition import Sigmoid, Softmax
 from attngen.language.scope import Scope
 from attngen.language.term import SigmoidTerm, call_text
@@ -21,7 +22,7 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
     ``bias``: a float, the name of a float32 parameter, or a text that is the same for all queries and
     keys. The paper's is -log(N).
     """
-    if isinstance(bias, bool) or not isinstance(bias, (int, float, str)):
+    if not isinstance(bias, str) and not is_float(bias):
         raise SpecError(
             f"{bias!r} is no bias",
             place="sigmoid(bias)",
@@ -50,11 +51,12 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
 def lower_normalizer(normalizer: str | SigmoidTerm, sink: Any, scope: Scope) -> Softmax | Sigmoid:
     """The normaliser of a spec; ``sink`` is None, "off_by_one", the name of a declared tensor [H], or a tensor [H]."""
     if isinstance(normalizer, str) and normalizer != "softmax":
-        normalizer = _from_text(normalizer, scope)
+        text = normalizer
+        normalizer = at("normalizer", lambda: _from_text(text, scope))
     if isinstance(normalizer, SigmoidTerm):
         if sink is not None:
             raise SpecError("a sigmoid has no sink", place="sink", remedy="leave `sink` away, or use the softmax")
-        return Sigmoid(normalizer.lower(scope))
+        return Sigmoid(at("normalizer", lambda: normalizer.lower(scope)))
     if normalizer != "softmax":
         raise SpecError(
             f"{normalizer!r} is no normaliser", place="normalizer", remedy='use "softmax" or sigmoid(bias=...)'

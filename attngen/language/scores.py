@@ -14,7 +14,7 @@ from attngen.errors import SpecError
 from attngen.expr.build import SCORE, const, make, to_float
 from attngen.expr.op import Kind, Op
 from attngen.expr.simplify import simplify
-from attngen.language.checks import positive
+from attngen.language.checks import is_float, positive
 from attngen.language.functions import apply
 from attngen.language.proxy import Proxy
 from attngen.language.scope import Number, Scope
@@ -70,7 +70,7 @@ def temperature(t: float | str) -> Score:
 def _above_zero(entry: str, name: str, value: Any) -> None:
     if isinstance(value, str):
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not is_float(value) or value <= 0:
         raise SpecError(
             f"{value!r} is no number above 0",
             place=f"{entry}({name})",
