@@ -25,6 +25,7 @@ SCORE_NOISE = 2.0**-16  # the error of fp32 scores, seen through exp
 TF32_NOISE = 2.0**-7  # the same for products of 10-bit fractions
 FLUSHED = {"fp16": 2.0**-25, "bf16": 0.0, "fp32": 0.0}  # weights below half the least fp16 number vanish
 LSE_NOISE = 2.0**-14
+MOST_PAIRS = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def run(
     if heads is not None:
         loaded = with_heads(loaded, heads)
     sizes = Sizes(batch, queries or seqlen, seqlen)
+    pairs = sizes.batch * loaded.heads.q * sizes.queries * sizes.keys
+    if pairs > MOST_PAIRS:
+        raise SpecError(
+            f"{pairs:,} pairs of a query and a key", place="run", remedy=f"the oracle is dense: at most {MOST_PAIRS:,}"
+        )
     out = console(stderr=True)
     with out.status(f"{loaded.name}: {sizes.queries} queries by {sizes.keys} keys"):
         verdict = judge(

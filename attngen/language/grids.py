@@ -69,6 +69,9 @@ def local_window(shape: Sizes, window: Sizes, shift: Sizes = 0) -> Mask:
 
 def _axes(mask: str, **given: Sizes) -> list[tuple[int, ...]]:
     """The arguments as one tuple each, all of the rank of ``shape``."""
+    for name, value in given.items():
+        if not isinstance(value, (int, list, tuple)):
+            raise SpecError(f"{value!r} is no size", place=f"{mask}({name})", remedy="use an int, or one for each axis")
     rank = 1 if isinstance(given["shape"], int) else len(given["shape"])
     out = []
     for name, value in given.items():

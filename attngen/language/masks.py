@@ -237,7 +237,12 @@ def block_sparse(tile_map: Any, block: int | tuple[int, int] = 128) -> Mask:
 
     ``tile_map``: bool tensor [Mt, Nt], [H, Mt, Nt] or [B, H, Mt, Nt]. It speaks of raw indices.
     """
-    rows, columns = (block, block) if isinstance(block, int) else tuple(block)
+    sizes = (block, block) if isinstance(block, int) else block
+    if not isinstance(sizes, (list, tuple)) or len(sizes) != 2:
+        raise SpecError(
+            f"{block!r} is no size of a block", place="block_sparse(block)", remedy="use an int, or (queries, keys)"
+        )
+    rows, columns = sizes
     positive("block_sparse", "block", rows)
     positive("block_sparse", "block", columns)
 

@@ -77,6 +77,12 @@ def lower_normalizer(normalizer: str | SigmoidTerm, sink: Any, scope: Scope) -> 
         raise SpecError(
             f"`{tensor.name}` is {tensor.dtype}", place="sink", remedy="a sink is a logit: use a float tensor [H]"
         )
+    if tensor.captured and scope.captured[tensor.name].shape[0] not in (1, scope.heads.q):
+        raise SpecError(
+            f"`{tensor.name}` has {scope.captured[tensor.name].shape[0]} logits for {scope.heads.q} heads",
+            place="sink",
+            remedy="give one logit a query head",
+        )
     return Softmax(tensor)
 
 

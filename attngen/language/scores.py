@@ -111,6 +111,10 @@ def t5_bias(table: Any, buckets: int = 32, max_distance: int = 128, bidirectiona
     """
     positive("t5_bias", "buckets", buckets)
     positive("t5_bias", "max_distance", max_distance)
+    if not isinstance(bidirectional, bool):
+        raise SpecError(
+            f"{bidirectional!r} is no truth value", place="t5_bias(bidirectional)", remedy="use True or False"
+        )
     if buckets > _MOST_BUCKETS:
         raise SpecError(f"{buckets} buckets", place="t5_bias(buckets)", remedy=f"use at most {_MOST_BUCKETS}")
     side = buckets // 2 if bidirectional else buckets

@@ -130,3 +130,14 @@ def _same_array(a: Any, b: Any) -> bool:
         return True
     frozen = all(getattr(getattr(x, "flags", None), "writeable", True) is False for x in (a, b))
     return frozen and a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+
+
+def as_spec(value: object) -> AttentionSpec:
+    """The spec itself; what is none is an error of the verb that was given it."""
+    if isinstance(value, AttentionSpec):
+        return value
+    raise SpecError(
+        f"a {type(value).__name__} is no spec",
+        place="spec",
+        remedy="give an AttentionSpec; attngen.language.toml.load reads one from a file",
+    )
