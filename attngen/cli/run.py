@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attngen.cli.options import AsJson, DtypeName, PlanText, SpecPath, Values
-from attngen.errors import RuntimeMissingError, SpecError
+from attngen.errors import RuntimeMissingError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +74,9 @@ def run(
     from attngen.cli.output import console, print_json
     from attngen.sample import Sizes
 
+    for value, known, place in ((backend, ("triton",), "--backend"), (dtype, tuple(EPSILON), "--dtype")):
+        if value is not None and value not in known:  # said before torch is imported
+            raise SpecError(f"`{value}` is not known", place=place, remedy=did_you_mean(value, known))
     loaded = load_spec(spec)
     if heads is not None:
         loaded = with_heads(loaded, heads)
@@ -133,17 +136,18 @@ def judge(
     seed: int = 0,
 ) -> Verdict:
     """Run the kernel and the oracle on one random input."""
-    torch = prepare_torch()
-    import numpy as np
-
-    from attngen import pipeline
     from attngen.language.definition import Sigmoid
     from attngen.sample import sample
 
     definition = spec.definition
+    drawn = sample(definition, sizes, values or {}, seed)  # what is wrong with the values is said before torch comes
+    torch = prepare_torch()
+    import numpy as np
+
+    from attngen import pipeline
+
     name = definition.dtype or dtype or "bf16"
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    drawn = sample(definition, sizes, values or {}, seed)
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
     q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
     tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}
