@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LINES, _WIDEST = 40, 1_000
+
 
 class AttngenError(Exception):
     """Base of all errors that a user can cause.
@@ -18,10 +20,19 @@ class AttngenError(Exception):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        lines = [f"{self.place}: {self.what}" if self.place else self.what]
+        text = f"{self.place}: {self.what}" if self.place else self.what
         if self.remedy:
-            lines.append(f"  way out: {self.remedy}")
-        return "\n".join(lines)
+            text += f"\n  way out: {self.remedy}"
+        return _one_screen(text)
+
+
+def _one_screen(text: str) -> str:
+    """A text of the user's may be anything: long lines are cut, and nothing reaches the terminal that it would obey."""
+    lines = text.split("\n")
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES // 2 : 1 - _MOST_LINES // 2] = [f"  ... {len(lines) - _MOST_LINES + 1} more lines"]
+    cut = (line if len(line) <= _WIDEST else f"{line[: _WIDEST - 200]} ... {line[-150:]}" for line in lines)
+    return "\n".join("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line) for line in cut)
 
 
 class SpecError(AttngenError):

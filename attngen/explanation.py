@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attngen import pipeline
 from attngen.errors import SpecError, did_you_mean
 from attngen.expr.build import TRUE
+from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import choose_plan, rank_plans
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
@@ -18,9 +19,6 @@ from attngen.targets.load import find_target
 from attngen.targets.target import Target
 from attngen.tiling.view import TileSchedule
 from attngen.tiling.view import schedule as tile_schedule
-
-if TYPE_CHECKING:
-    from attngen.language.spec import AttentionSpec
 
 STAGES = ("graph", "schedule", "plan", "source")
 LENGTHS = 4
@@ -95,6 +93,7 @@ def explain(
     """
     if stage is not None and stage not in STAGES:
         raise SpecError(f"`{stage}` is no stage", place="stage", remedy=did_you_mean(stage, STAGES))
+    as_spec(spec)
     device = find_target(target)
     made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=seqlen)
     known = Explanation("", spec.name, device.name, made.plan.dtype, seqlen, stage)

@@ -25,7 +25,7 @@ def reference(spec: Any, q: Any, k: Any, v: Any, **values: Any) -> tuple[Array, 
     params and tensors, and replacements of captured tensors, by name.
     """
     definition = definition_of(spec)
-    q, k, v = (to_numpy(x).astype(np.float64) for x in (q, k, v))
+    q, k, v = _checked(definition, q, k, v)
     batch, m, n = q.shape[0], q.shape[2], k.shape[2]
     k, v = (np.repeat(x, definition.heads.group, axis=1) for x in (k, v))
     env = environment(spec, batch, m, n, values)
@@ -44,6 +44,24 @@ def reference(spec: Any, q: Any, k: Any, v: Any, **values: Any) -> tuple[Array, 
         total = weights.sum(axis=-1, keepdims=True) + np.exp(sink - top)
         out = np.where(total == 0, 0.0, (weights @ v) / total)
         return out, (top + np.log(total))[..., 0]
+
+
+def _checked(definition: Definition, q: Any, k: Any, v: Any) -> list[Array]:
+    """q, k and v as float64, of the shapes that the definition has."""
+    heads, dim = definition.heads, definition.head_dim
+    arrays: list[Array] = []
+    for name, given, count, width in (("q", q, heads.q, dim.qk), ("k", k, heads.kv, dim.qk), ("v", v, heads.kv, dim.v)):
+        array = to_numpy(given)
+        batch_and_rows = (array.shape[0], array.shape[2]) if array.ndim == 4 else (0, 0)
+        wanted = (batch_and_rows[0], count, batch_and_rows[1], width)
+        if array.dtype.kind not in "biuf" or array.shape != wanted or (name == "v" and wanted[2] != arrays[1].shape[2]):
+            raise CallError(
+                f"{array.dtype} of shape {list(array.shape)}",
+                place=f"reference, argument `{name}`",
+                remedy=f"use numbers [batch, {count}, rows, {width}], as many rows in v as in k",
+            )
+        arrays.append(array.astype(np.float64))
+    return arrays
 
 
 def _sink(normalizer: Softmax, env: Env) -> Array:
@@ -72,4 +90,7 @@ def environment(spec: Any, batch: int, m: int, n: int, values: Mapping[str, Any]
 
 
 def definition_of(spec: Any) -> Definition:
-    return spec if isinstance(spec, Definition) else spec.definition
+    definition = getattr(spec, "definition", spec)
+    if isinstance(definition, Definition):
+        return definition
+    raise CallError(f"a {type(spec).__name__} is no spec", place="reference", remedy="give an AttentionSpec")

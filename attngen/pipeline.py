@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from attngen.emit.triton import Origin, emit_triton
+from attngen.errors import SpecError
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.build import build_graph
 from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
-from attngen.language.spec import AttentionSpec
+from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import choose_plan
+from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
@@ -54,12 +56,15 @@ def generate(
     ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
     runs at every length. Raises PlanError with the arithmetic where nothing fits.
     """
+    as_spec(spec)
+    if not isinstance(command, str):
+        raise SpecError(f"a {type(command).__name__} is no text", place="command", remedy="give a string")
     element = dtype or spec.dtype or DEFAULT_DTYPE
     definition = spec.definition
     graph = _graph(definition, element, False)
     if not isinstance(plan, Plan):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
-        plan = choose_plan(problem, find_target(target), plan)
+        plan = choose_plan(problem, find_target(target), checked_overrides(plan))
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -87,7 +92,7 @@ def problem_of(
     spec: AttentionSpec, dtype: str | None = None, seqlen_q: int | None = None, seqlen_kv: int | None = None
 ) -> Problem:
     """What the planner has to know: the extra instructions that score and mask cost an element."""
-    element = dtype or spec.dtype or DEFAULT_DTYPE
+    element = dtype or as_spec(spec).dtype or DEFAULT_DTYPE
     graph = _graph(spec.definition, element, False)
     score, mask = graph.get(AttentionOp.SCORE), graph.get(AttentionOp.MASK)
     assert score is not None and score.expr is not None
@@ -114,6 +119,10 @@ def compile(
     plan: Plan | Mapping[str, int] | None = None,
 ) -> Attention:
     """A callable for the variant: ``f(q, k, v, *, return_lse=False, out=None, **params_and_tensors)``."""
+    as_spec(spec)
+    if target is not None:
+        find_target(target)
+    plan = plan if isinstance(plan, Plan) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
         made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)

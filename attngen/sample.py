@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attngen.errors import SpecError
-from attngen.expr.op import LEAVES, Op, TensorRef, tensors, walk
+from attngen.expr.op import LEAVES, Op, Param, TensorRef, tensors, walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from attngen.language.definition import Definition
 
     Array = NDArray[Any]
+
+
+MOST_NUMBERS = 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ def sample(definition: Definition, sizes: Sizes, values: dict[str, int | float],
         raise SpecError(
             f"the spec has no parameter `{min(unknown)}`", place="--param", remedy=f"its parameters: {known}"
         )
+    largest = sizes.batch * heads.q * max(sizes.queries, sizes.keys) * max(dim.qk, dim.v)
+    if largest > MOST_NUMBERS:
+        raise SpecError(
+            f"a tensor of {largest:,} numbers",
+            place=f"{sizes.batch} x {sizes.queries} queries x {sizes.keys} keys",
+            remedy=f"use shorter sequences: at most {MOST_NUMBERS:,} numbers are drawn",
+        )
+    for param in definition.params:
+        _check_value(param, values.get(param.name, 1))
     params: dict[str, int | float] = {
         param.name: values.get(param.name, max(1, sizes.keys // 4) if param.dtype == "int32" else 1.0)
         for param in definition.params
@@ -65,6 +78,13 @@ def sample(definition: Definition, sizes: Sizes, values: dict[str, int | float],
         },
         params=params,
     )
+
+
+def _check_value(param: Param, value: int | float) -> None:
+    is_int = param.dtype == "int32"
+    if (not isinstance(value, int) or not -(2**31) <= value < 2**31) if is_int else not abs(value) < math.inf:
+        form = "an integer of 32 bits" if is_int else "a finite number"
+        raise SpecError(f"{param.name} = {value!r}", place="--param", remedy=f"`{param.name}` is {form}")
 
 
 def shape_of(tensor: TensorRef, definition: Definition, sizes: Sizes) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from attngen.building.signature import kernel_signature
 from attngen.building.store import BuildStore, reader_stamp
 from attngen.building.workers import Workers
 from attngen.errors import AttngenError, PlanError
-from attngen.language.spec import AttentionSpec
+from attngen.language.spec import AttentionSpec, as_spec
 from attngen.machine_code.gates import failures
 from attngen.machine_code.kernel import Kernel, from_record
 from attngen.machine_code.rates import residency, with_rates
 from attngen.pipeline import Generated, generate, problem_of
 from attngen.planner.choose import rank_plans
+from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.targets.load import find_target
@@ -52,7 +53,9 @@ def build(
     arithmetic of each if none does. A mapping fixes some fields of the plan, a `Plan` all of them.
     BuildError where the compiler refuses the source.
     """
+    as_spec(spec)
     device = find_target(target)
+    plan = plan if isinstance(plan, Plan) else checked_overrides(plan)
     store = store or BuildStore()
     problem = problem_of(spec, dtype, seqlen_q)
     with _given_or_own(workers) as compilers:

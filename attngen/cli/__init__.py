@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from attngen.errors import AttngenError
 
@@ -13,11 +16,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     from attngen.cli.app import app
 
     try:
-        app(args=argv, prog_name="attngen")
+        try:
+            app(args=argv, prog_name="attngen")
+        finally:
+            sys.stdout.flush()
     except AttngenError as error:
-        from attngen.cli.output import show_error
+        _refuse(error)
+    except OSError as error:  # a full disk behind stdout, a name too long for the file system
+        from attngen.cli.output import OutputError
 
-        show_error(error)
-        sys.exit(2)
+        with contextlib.suppress(OSError, ValueError):  # what is still in the buffer would fail again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        remedy = "check the path, who may write there, and the space on the disk"
+        _refuse(OutputError(error.strerror or str(error), place=str(error.filename or "stdout"), remedy=remedy))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse(error: AttngenError) -> NoReturn:
+    from attngen.cli.output import show_error
+
+    show_error(error)
+    sys.exit(2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attngen.cli.options import AsJson, DtypeName, PlanText, SpecPath, Values
-from attngen.errors import RuntimeMissingError, SpecError
+from attngen.errors import RuntimeMissingError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ SCORE_NOISE = 2.0**-16  # the error of fp32 scores, seen through exp
 TF32_NOISE = 2.0**-7  # the same for products of 10-bit fractions
 FLUSHED = {"fp16": 2.0**-25, "bf16": 0.0, "fp32": 0.0}  # weights below half the least fp16 number vanish
 LSE_NOISE = 2.0**-14
+MOST_PAIRS = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,18 @@ def run(
     from attngen.cli.output import console, print_json
     from attngen.sample import Sizes
 
+    for value, known, place in ((backend, ("triton",), "--backend"), (dtype, tuple(EPSILON), "--dtype")):
+        if value is not None and value not in known:  # said before torch is imported
+            raise SpecError(f"`{value}` is not known", place=place, remedy=did_you_mean(value, known))
     loaded = load_spec(spec)
     if heads is not None:
         loaded = with_heads(loaded, heads)
     sizes = Sizes(batch, queries or seqlen, seqlen)
+    pairs = sizes.batch * loaded.heads.q * sizes.queries * sizes.keys
+    if pairs > MOST_PAIRS:
+        raise SpecError(
+            f"{pairs:,} pairs of a query and a key", place="run", remedy=f"the oracle is dense: at most {MOST_PAIRS:,}"
+        )
     out = console(stderr=True)
     with out.status(f"{loaded.name}: {sizes.queries} queries by {sizes.keys} keys"):
         verdict = judge(
@@ -127,17 +136,18 @@ def judge(
     seed: int = 0,
 ) -> Verdict:
     """Run the kernel and the oracle on one random input."""
-    torch = prepare_torch()
-    import numpy as np
-
-    from attngen import pipeline
     from attngen.language.definition import Sigmoid
     from attngen.sample import sample
 
     definition = spec.definition
+    drawn = sample(definition, sizes, values or {}, seed)  # what is wrong with the values is said before torch comes
+    torch = prepare_torch()
+    import numpy as np
+
+    from attngen import pipeline
+
     name = definition.dtype or dtype or "bf16"
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    drawn = sample(definition, sizes, values or {}, seed)
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
     q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
     tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}

@@ -83,7 +83,7 @@ class Printer:
 
         named = set(_shared(root))
         for node in [node for node in walk(root) if node in named or self._long_load(node, axis)] + [root]:
-            while len(self._text(node, axis, given)[0]) > WIDTH and (part := self._longest(node, axis, given)):
+            while part := self._too_long(node, axis, given):
                 name(part)
             if node is not root and node not in given:
                 name(node)
@@ -105,8 +105,11 @@ class Printer:
     def _long_load(self, node: Expr, axis: Axis) -> bool:
         return node.op is Op.LOAD and len(self._text(node, axis, {})[0]) > WIDTH
 
-    def _longest(self, root: Expr, axis: Axis, given: Mapping[Expr, str]) -> Expr | None:
-        """The largest inner expression that fits a line of its own."""
+    def _too_long(self, root: Expr, axis: Axis, given: Mapping[Expr, str]) -> Expr | None:
+        """The largest inner expression that fits a line of its own, where the whole does not fit one."""
+        texts = self._texts(root, axis, given)
+        if len(texts[root][0]) <= WIDTH:
+            return None
         best, size = None, 0
         seen: set[Expr] = set()
         stack = list(root.args)
@@ -116,7 +119,7 @@ class Printer:
                 continue  # what lies below a name is printed already
             seen.add(node)
             stack.extend(node.args)
-            length = len(self._text(node, axis, given)[0])
+            length = len(texts[node][0])
             if size < length <= WIDTH and length > _WORTH_NAMING:
                 best, size = node, length
         return best
@@ -126,6 +129,10 @@ class Printer:
         return self._text(root, axis, {})[0]
 
     def _text(self, root: Expr, axis: Axis, given: Mapping[Expr, str]) -> tuple[str, int]:
+        return self._texts(root, axis, given)[root]
+
+    def _texts(self, root: Expr, axis: Axis, given: Mapping[Expr, str]) -> dict[Expr, tuple[str, int]]:
+        """Text and strength of ``root`` and of all that it is made of, down to the given names."""
         done: dict[Expr, tuple[str, int]] = {node: (name, ATOM) for node, name in given.items()}
         # only what lies between the root and the given names is printed
         stack = [(root, False)]
@@ -138,7 +145,7 @@ class Printer:
             else:
                 stack.append((node, True))
                 stack.extend((arg, False) for arg in node.args)
-        return done[root]
+        return done
 
     def _node(self, node: Expr, axis: Axis, done: Mapping[Expr, tuple[str, int]]) -> tuple[str, int]:
         dialect, args = self.dialect, node.args

@@ -36,7 +36,9 @@ class TensorSpec:
         for size in shape:
             if isinstance(size, str) and size not in _LETTERS:
                 raise SpecError(f"`{size}` is no length", place="shape", remedy=did_you_mean(size, _LETTERS))
-            if not isinstance(size, str) and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            if not isinstance(size, str) and (
+                isinstance(size, bool) or not isinstance(size, int) or not 1 <= size < 2**31
+            ):
                 raise SpecError(
                     f"{size!r} is no length", place="shape", remedy="use a positive integer or one of B, H, Hkv, M, N"
                 )
@@ -100,8 +102,10 @@ def as_blocks(value: Any) -> Blocks | None:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise SpecError(f"{value!r} is no pair of tile sizes", place="blocks", remedy="use Blocks(q=128, kv=64)")
     for name, item in zip(("q", "kv"), pair, strict=True):
-        if item is not None and (isinstance(item, bool) or not isinstance(item, int) or item < 16 or item & (item - 1)):
-            raise SpecError(f"{name} = {item!r}", place="blocks", remedy="use a power of two from 16 on, or None")
+        is_int = isinstance(item, int) and not isinstance(item, bool)
+        if item is not None and not (is_int and 16 <= item <= _LARGEST_DIM and item & (item - 1) == 0):
+            remedy = f"use a power of two from 16 to {_LARGEST_DIM}, or None"
+            raise SpecError(f"{name} = {item!r}", place="blocks", remedy=remedy)
     return None if pair == (None, None) else Blocks(pair[0], pair[1])
 
 

@@ -49,6 +49,8 @@ def captured_array(value: Any, place: str) -> Any:
     layout = str(getattr(value, "layout", "strided")).removeprefix("torch.")
     if layout != "strided":
         raise SpecError(f"a tensor of layout {layout}", place=place, remedy="capture it dense: .to_dense()")
+    if str(getattr(value, "device", "")) == "meta":
+        raise SpecError("a tensor on the device meta has no elements", place=place, remedy="capture one with data")
     if 0 in value.shape:
         raise SpecError(
             f"shape {tuple(value.shape)} has no elements", place=place, remedy="a kernel reads at least one: pad it"

@@ -36,7 +36,7 @@ class AtomParser(OperatorParser):
             if token.kind != "end"
             else "the text ends where a value is due"
         )
-        self.fail(token, what, self.instead(token))
+        self.fail(token, what, self.instead(token) or _advice(token))
 
     def _bare(self, token: Token) -> Expr:
         name, scope = token.text, self.scope
@@ -116,7 +116,8 @@ class AtomParser(OperatorParser):
             function, arity = FUNCTIONS[token.text]
             args = self._plain_arguments()
             if len(args) != arity:
-                self.fail(token, f"`{token.text}` takes {arity} argument(s) and has {len(args)}")
+                form = f"write {token.text}({', '.join('xyz'[:arity])})"
+                self.fail(token, f"`{token.text}` takes {arity} argument(s) and has {len(args)}", form)
             try:
                 return function(*args)
             except ExpressionError as error:
@@ -154,3 +155,9 @@ class AtomParser(OperatorParser):
 
     def vocabulary(self, token: Token, *, called: bool) -> Expr:
         raise NotImplementedError
+
+
+def _advice(token: Token) -> str:
+    if token.kind == "string":
+        return "names stand without quotes; text in quotes is for arguments of the vocabulary"
+    return "put a number, a name or something in brackets there"

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from attngen.errors import SpecError, did_you_mean
 
+LARGEST_FLOAT = 3.4028234663852886e38  # of float32
 _INT32 = 2**31
+_T = TypeVar("_T")
+
+
+def at(place: str, make: Callable[[], _T]) -> _T:
+    """What ``make`` gives; its errors stand at ``place``, and at their own place within it."""
+    try:
+        return make()
+    except SpecError as error:
+        raise type(error)(
+            error.what, place=f"{place}, {error.place}" if error.place else place, remedy=error.remedy
+        ) from error
+
+
+def is_float(value: Any) -> bool:
+    """A finite number of float32, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_FLOAT
 
 
 def positive(entry: str, name: str, value: Any) -> None:

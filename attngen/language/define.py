@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attngen.errors import SpecError
 from attngen.expr.build import SCORE, TRUE, const, param, substitute
 from attngen.expr.op import Expr, Op, Param, TensorRef, walk
+from attngen.language.arithmetic import checked_arithmetic
+from attngen.language.checks import at, is_float
 from attngen.language.definition import Definition, Sigmoid, Softmax
 from attngen.language.grammar import parse_number
 from attngen.language.normalizers import lower_normalizer
@@ -18,20 +19,25 @@ from attngen.language.term import as_mask, as_score
 if TYPE_CHECKING:
     from attngen.language.spec import AttentionSpec
 
+_MOST_STEPS = 64
+
 
 def define(spec: AttentionSpec) -> tuple[Definition, dict[str, Any]]:
     params = {name: Param(name, dtype) for name, dtype in spec.params.items()}
     declared = {name: TensorRef(name, t.dtype, t.shape) for name, t in spec.tensors.items()}
     scope = Scope(spec.heads, params, declared, parse_number)
     scale = _scale(spec, scope)
-    mask = _at("mask", lambda: TRUE if spec.mask is None else as_mask(spec.mask).lower(scope))
+    mask = at("mask", lambda: TRUE if spec.mask is None else as_mask(spec.mask).lower(scope))
     score = SCORE
     steps = () if spec.score is None else spec.score if isinstance(spec.score, tuple) else (spec.score,)
+    if len(steps) > _MOST_STEPS:
+        raise SpecError(f"{len(steps)} steps", place="score", remedy=f"at most {_MOST_STEPS}; join them in one text")
     for i, step in enumerate(steps):
         place = f"score[{i}]" if len(steps) > 1 else "score"
-        score = substitute(_at(place, lambda step=step: as_score(step).lower(scope)), {SCORE: score})  # type: ignore[misc]
+        score = substitute(at(place, lambda step=step: as_score(step).lower(scope)), {SCORE: score})  # type: ignore[misc]
     normalizer = lower_normalizer(spec.normalizer, spec.sink, scope)
-    mask, score = scope.finish(mask), scope.finish(score)
+    mask = at("mask", lambda: checked_arithmetic(scope.finish(mask)))
+    score = at("score", lambda: checked_arithmetic(scope.finish(score)))
     for name in (*params, *declared):
         if name not in scope.used:
             raise SpecError(
@@ -55,16 +61,6 @@ def define(spec: AttentionSpec) -> tuple[Definition, dict[str, Any]]:
     return definition, {ref.name: scope.captured[ref.name] for ref in captured}
 
 
-def _at(place: str, lower: Callable[[], Expr]) -> Expr:
-    """Errors without a place of their own get that of the argument."""
-    try:
-        return lower()
-    except SpecError as error:
-        raise type(error)(
-            error.what, place=f"{place}, {error.place}" if error.place else place, remedy=error.remedy
-        ) from error
-
-
 def _scale(spec: AttentionSpec, scope: Scope) -> Expr:
     value = spec.scale
     if value is None:
@@ -78,7 +74,7 @@ def _scale(spec: AttentionSpec, scope: Scope) -> Expr:
             )
         scope.used.add(value)
         return param(scope.params[value])
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_float(value):
         raise SpecError(
             f"{value!r} is no scale",
             place="scale",

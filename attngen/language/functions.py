@@ -110,7 +110,7 @@ def ceil(x: Expr) -> Expr:
 def power(base: Expr, exponent: Expr) -> Expr:
     """x ** n for a small integer n, x ** 0.5, and c ** x for a positive constant c."""
     if exponent.op is Op.CONST and not isinstance(exponent.value, bool):
-        if exponent.value == int(exponent.value) and abs(exponent.value) <= _LARGEST_POWER:
+        if abs(exponent.value) <= _LARGEST_POWER and exponent.value == int(exponent.value):
             out = _integer_power(base, abs(int(exponent.value)))
             out = to_float(out) if exponent.kind is Kind.FLOAT else out
             return out if exponent.value >= 0 else apply(Op.DIV, const(1.0), out)

@@ -8,6 +8,7 @@ an expression in brackets.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from attngen.language.scope import Scope
 from attngen.language.term import SigmoidTerm
 from attngen.language.tokens import Token, fail
 from attngen.language.vocabulary import MASKS, SCORES
+
+_LITERALS: dict[str, Any] = {"true": True, "false": False, "inf": math.inf, "nan": math.nan}
 
 
 def parse_mask(text: str, scope: Scope) -> Expr:
@@ -102,7 +105,7 @@ class Parser(AtomParser):
             if name.kind == "name" and self.tokens[self.at + 1].text == "=":
                 self.take(), self.take()
                 if name.text in named:
-                    self.fail(name, f"`{name.text}` is given twice")
+                    self.fail(name, f"`{name.text}` is given twice", "give it once")
                 named[name.text] = self._argument()
             elif named:
                 self.fail(name, "an argument without a name follows one with a name", "put it first")
@@ -123,7 +126,7 @@ class Parser(AtomParser):
             return self.take().text[1:-1]
         if token.kind == "name" and after.text in (",", ")"):
             self.take()
-            return {"true": True, "false": False}.get(token.text, token.text)
+            return _LITERALS.get(token.text, token.text)
         expr = self.expression()
         if expr.op is Op.CONST:
             return expr.value
@@ -133,7 +136,7 @@ class Parser(AtomParser):
         opening, items = self.take("["), []
         self.depth += 1
         if self.depth > DEEPEST:
-            self.fail(opening, f"nested more than {DEEPEST} deep")
+            self.fail(opening, f"nested more than {DEEPEST} deep", "declare a tensor")
         while self.next.text != "]":
             token = self.next
             item = self._list() if token.text == "[" else self.prefix()

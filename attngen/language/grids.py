@@ -16,6 +16,7 @@ from attngen.language.scope import Scope
 from attngen.language.term import Mask, call_text, vocabulary_mask
 
 Sizes = int | Sequence[int]
+_MOST_CELLS = 2**31 - 1  # indices are int32
 
 
 def neighborhood(shape: Sizes, window: Sizes, dilation: Sizes = 1) -> Mask:
@@ -68,6 +69,9 @@ def local_window(shape: Sizes, window: Sizes, shift: Sizes = 0) -> Mask:
 
 def _axes(mask: str, **given: Sizes) -> list[tuple[int, ...]]:
     """The arguments as one tuple each, all of the rank of ``shape``."""
+    for name, value in given.items():
+        if not isinstance(value, (int, list, tuple)):
+            raise SpecError(f"{value!r} is no size", place=f"{mask}({name})", remedy="use an int, or one for each axis")
     rank = 1 if isinstance(given["shape"], int) else len(given["shape"])
     out = []
     for name, value in given.items():
@@ -84,6 +88,10 @@ def _axes(mask: str, **given: Sizes) -> list[tuple[int, ...]]:
             else:
                 positive(mask, name, item)
         out.append(items)
+    if math.prod(out[0]) > _MOST_CELLS:
+        raise SpecError(
+            f"a grid of {math.prod(out[0])} cells", place=f"{mask}(shape)", remedy=f"use at most {_MOST_CELLS}"
+        )
     return out
 
 

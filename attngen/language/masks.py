@@ -83,9 +83,9 @@ def document(ids: Any = None, *, cu_seqlens: Any = None) -> Mask:
 
     def keep(s: Scope) -> Any:
         if ids is not None:
-            tensor = s.tensor(ids, "ids", "document(ids)", (1, 2))
+            tensor = s.integers(ids, "ids", "document(ids)", (1, 2))
         else:
-            source = s.tensor(cu_seqlens, "cu_seqlens", "document(cu_seqlens)", (1, 2))
+            source = s.integers(cu_seqlens, "cu_seqlens", "document(cu_seqlens)", (1, 2))
             tensor = s.derive("segment_ids", source, (*source.shape[:-1], "N"), "int32", "ids")
         return s.load(tensor, (s.b,), s.pos) == s.load(tensor, (s.b,), s.kv)
 
@@ -203,7 +203,7 @@ def vertical_slash(verticals: Any, slashes: Any) -> Mask:
 
 def _flags(s: Scope, value: Any, name: str) -> Any:
     """bool [.., N]: true at the listed indices."""
-    source = s.tensor(value, name, f"vertical_slash({name})", (1, 2))
+    source = s.integers(value, name, f"vertical_slash({name})", (1, 2))
     return s.derive("index_flags", source, (*source.shape[:-1], "N"), "bool", "flags")
 
 
@@ -222,10 +222,10 @@ def tree(parents: Any = None, *, ancestor_bits: Any = None) -> Mask:
     def keep(s: Scope) -> Any:
         node = s.kv - (s.N - s.M)
         if parents is not None:
-            source = s.tensor(parents, "parents", "tree(parents)", (1, 2))
+            source = s.integers(parents, "parents", "tree(parents)", (1, 2))
             table = s.derive("tree_ancestors", source, (*source.shape[:-1], "M", "M"), "bool", "ancestors")
             return (node < 0) | s.load(table, (s.b,), s.q, node)
-        bits = s.tensor(ancestor_bits, "ancestor_bits", "tree(ancestor_bits)", (2, 3))
+        bits = s.integers(ancestor_bits, "ancestor_bits", "tree(ancestor_bits)", (2, 3))
         word = s.load(bits, (s.b,), s.q, node // 32)
         return (node < 0) | (((word >> (node % 32)) & 1) != 0)
 
@@ -237,7 +237,12 @@ def block_sparse(tile_map: Any, block: int | tuple[int, int] = 128) -> Mask:
 
     ``tile_map``: bool tensor [Mt, Nt], [H, Mt, Nt] or [B, H, Mt, Nt]. It speaks of raw indices.
     """
-    rows, columns = (block, block) if isinstance(block, int) else tuple(block)
+    sizes = (block, block) if isinstance(block, int) else block
+    if not isinstance(sizes, (list, tuple)) or len(sizes) != 2:
+        raise SpecError(
+            f"{block!r} is no size of a block", place="block_sparse(block)", remedy="use an int, or (queries, keys)"
+        )
+    rows, columns = sizes
     positive("block_sparse", "block", rows)
     positive("block_sparse", "block", columns)
 
@@ -256,7 +261,7 @@ def lengths(q: Any = None, kv: Any = None) -> Mask:
     def keep(s: Scope) -> Any:
         pairs = ((s.q, q, "q"), (s.kv, kv, "kv"))
         tests = [
-            index < s.load(s.tensor(value, f"{name}_lengths", f"lengths({name})", (1,)), (), s.b)
+            index < s.load(s.integers(value, f"{name}_lengths", f"lengths({name})", (1,)), (), s.b)
             for index, value, name in pairs
             if value is not None
         ]

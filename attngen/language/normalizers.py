@@ -7,6 +7,8 @@ from typing import Any
 from attngen.errors import SpecError, did_you_mean
 from attngen.expr.build import KV_IDX, Q_IDX, const, to_float
 from attngen.expr.op import Expr, Kind, Op, walk
+from attngen.language.arithmetic import checked_arithmetic
+from attngen.language.checks import at, is_float
 from attngen.language.definition import Sigmoid, Softmax
 from attngen.language.scope import Scope
 from attngen.language.term import SigmoidTerm, call_text
@@ -20,7 +22,7 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
     ``bias``: a float, the name of a float32 parameter, or a text that is the same for all queries and
     keys. The paper's is -log(N).
     """
-    if isinstance(bias, bool) or not isinstance(bias, (int, float, str)):
+    if not isinstance(bias, str) and not is_float(bias):
         raise SpecError(
             f"{bias!r} is no bias",
             place="sigmoid(bias)",
@@ -39,7 +41,7 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
             )
         if expr.kind is Kind.BOOL:
             raise SpecError(f"`{bias}` is a condition", place="sigmoid(bias)", remedy="use a number")
-        return to_float(expr)
+        return to_float(checked_arithmetic(expr))
 
     text = call_text("sigmoid", bias=bias)
     assert text is not None
@@ -49,11 +51,12 @@ def sigmoid(bias: float | str = "-log(N)") -> SigmoidTerm:
 def lower_normalizer(normalizer: str | SigmoidTerm, sink: Any, scope: Scope) -> Softmax | Sigmoid:
     """The normaliser of a spec; ``sink`` is None, "off_by_one", the name of a declared tensor [H], or a tensor [H]."""
     if isinstance(normalizer, str) and normalizer != "softmax":
-        normalizer = _from_text(normalizer, scope)
+        text = normalizer
+        normalizer = at("normalizer", lambda: _from_text(text, scope))
     if isinstance(normalizer, SigmoidTerm):
         if sink is not None:
             raise SpecError("a sigmoid has no sink", place="sink", remedy="leave `sink` away, or use the softmax")
-        return Sigmoid(normalizer.lower(scope))
+        return Sigmoid(at("normalizer", lambda: normalizer.lower(scope)))
     if normalizer != "softmax":
         raise SpecError(
             f"{normalizer!r} is no normaliser", place="normalizer", remedy='use "softmax" or sigmoid(bias=...)'
@@ -73,6 +76,12 @@ def lower_normalizer(normalizer: str | SigmoidTerm, sink: Any, scope: Scope) -> 
     if tensor.dtype not in ("fp32", "fp16", "bf16"):
         raise SpecError(
             f"`{tensor.name}` is {tensor.dtype}", place="sink", remedy="a sink is a logit: use a float tensor [H]"
+        )
+    if tensor.captured and scope.captured[tensor.name].shape[0] not in (1, scope.heads.q):
+        raise SpecError(
+            f"`{tensor.name}` has {scope.captured[tensor.name].shape[0]} logits for {scope.heads.q} heads",
+            place="sink",
+            remedy="give one logit a query head",
         )
     return Softmax(tensor)
 

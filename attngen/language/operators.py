@@ -14,7 +14,7 @@ from attngen.language.scope import Scope
 from attngen.language.tokens import Token, fail, tokenize
 
 DEEPEST = 100
-_MOST_NODES = 5_000
+_MOST_NODES = 3_000
 _LARGEST_INT = 2**31 - 1
 
 _COMPARISON = {"<": Op.LT, "<=": Op.LE, ">": Op.GT, ">=": Op.GE, "==": Op.EQ, "!=": Op.NE}
@@ -52,7 +52,7 @@ class OperatorParser:
         token = self.next
         if sign and token.text != sign:
             found = f"`{token.text}` stands" if token.kind != "end" else "the text ends"
-            self.fail(token, f"{found} where `{sign}` is due", self.instead(token))
+            self.fail(token, f"{found} where `{sign}` is due", self.instead(token) or f"put `{sign}` there")
         self.at = min(self.at + 1, len(self.tokens) - 1)
         return token
 
@@ -76,7 +76,8 @@ class OperatorParser:
 
     def end(self) -> None:
         if self.next.kind != "end":
-            self.fail(self.next, f"`{self.next.text}` does not continue the expression", self.instead(self.next))
+            remedy = self.instead(self.next) or "join with an operator, or remove it"
+            self.fail(self.next, f"`{self.next.text}` does not continue the expression", remedy)
 
     def expression(self, floor: int = 1) -> Expr:
         """Operators that bind at least as strongly as ``floor``, by precedence climbing."""

@@ -60,6 +60,13 @@ class Scope:
         """A dimension whose size the expression has taken as a constant."""
         self._pinned.setdefault(tensor.name, {})[dim] = count
 
+    def integers(self, value: Any, hint: str, place: str, ranks: Sequence[int]) -> TensorRef:
+        """A `tensor` of ids, lengths or indices."""
+        ref = self.tensor(value, hint, place, ranks)
+        if not ref.dtype.startswith("int"):
+            raise SpecError(f"`{ref.name}` is {ref.dtype}", place=place, remedy="use a tensor or list of integers")
+        return ref
+
     def tensor(self, value: Any, hint: str, place: str, ranks: Sequence[int]) -> TensorRef:
         """A declared tensor by name, or an array to capture; of one of these ranks."""
         if isinstance(value, str):

@@ -6,19 +6,22 @@ applied in its order. Subscripts outside a table are clamped to it.
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import Any
 
 from attngen.errors import SpecError
 from attngen.expr.build import SCORE, const, make, to_float
 from attngen.expr.op import Kind, Op
-from attngen.language.checks import positive
+from attngen.expr.simplify import simplify
+from attngen.language.checks import is_float, positive
 from attngen.language.functions import apply
 from attngen.language.proxy import Proxy
 from attngen.language.scope import Number, Scope
 from attngen.language.term import Score, call_text, vocabulary_score
 
 _SCORE = Proxy(SCORE)
+_MOST_BUCKETS = 256
 
 
 def alibi(slopes: Any = None) -> Score:
@@ -52,7 +55,7 @@ def softcap(c: float | str) -> Score:
     _above_zero("softcap", "c", c)
 
     def step(s: Scope) -> Any:
-        cap = s.number(c, "softcap(c)", Kind.FLOAT)
+        cap = _positive(s, c, "softcap", "c")
         return cap * Proxy(make(Op.TANH, (_SCORE / cap).expr))
 
     return vocabulary_score(call_text("softcap", c), step)
@@ -61,18 +64,27 @@ def softcap(c: float | str) -> Score:
 def temperature(t: float | str) -> Score:
     """score / t. ``t``: float > 0, or the name of a float32 parameter."""
     _above_zero("temperature", "t", t)
-    return vocabulary_score(call_text("temperature", t), lambda s: _SCORE / s.number(t, "temperature(t)", Kind.FLOAT))
+    return vocabulary_score(call_text("temperature", t), lambda s: _SCORE / _positive(s, t, "temperature", "t"))
 
 
 def _above_zero(entry: str, name: str, value: Any) -> None:
     if isinstance(value, str):
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not is_float(value) or value <= 0:
         raise SpecError(
             f"{value!r} is no number above 0",
             place=f"{entry}({name})",
             remedy="use a float or a declared float32 parameter",
         )
+
+
+def _positive(s: Scope, value: Any, entry: str, name: str) -> Any:
+    """The number; a text may be a constant too."""
+    number = s.number(value, f"{entry}({name})", Kind.FLOAT)
+    constant = simplify(number.expr)
+    if constant.op is Op.CONST:
+        _above_zero(entry, name, constant.value)
+    return number
 
 
 def relative_bias(table: Any, offset: Number | None = None) -> Score:
@@ -99,6 +111,12 @@ def t5_bias(table: Any, buckets: int = 32, max_distance: int = 128, bidirectiona
     """
     positive("t5_bias", "buckets", buckets)
     positive("t5_bias", "max_distance", max_distance)
+    if not isinstance(bidirectional, bool):
+        raise SpecError(
+            f"{bidirectional!r} is no truth value", place="t5_bias(bidirectional)", remedy="use True or False"
+        )
+    if buckets > _MOST_BUCKETS:
+        raise SpecError(f"{buckets} buckets", place="t5_bias(buckets)", remedy=f"use at most {_MOST_BUCKETS}")
     side = buckets // 2 if bidirectional else buckets
     exact = side // 2
     if exact < 1 or max_distance <= exact:
@@ -131,10 +149,8 @@ def _borders(exact: int, side: int, max_distance: int) -> list[int]:
     count = side - exact
     out = []
     for i in range(1, count):
-        border = exact
-        while border**count < exact ** (count - i) * max_distance**i:
-            border += 1
-        out.append(border)
+        least = exact ** (count - i) * max_distance**i
+        out.append(bisect.bisect_left(range(max_distance), least, lo=exact, key=lambda border: border**count))
     return out
 
 

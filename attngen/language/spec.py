@@ -25,6 +25,8 @@ from attngen.language.fingerprint import fingerprint
 from attngen.language.names import check_spec_name
 from attngen.language.term import Mask, Score, SigmoidTerm
 
+LONGEST_DOC = 10_000
+
 __all__ = ["AttentionSpec", "TensorSpec"]
 
 MaskLike = Mask | str | Callable[..., Any] | None
@@ -83,6 +85,8 @@ class AttentionSpec:
             object.__setattr__(self, name, value)
         if not isinstance(self.doc, str):
             raise SpecError(f"{self.doc!r} is no text", place="doc", remedy="use a string")
+        if len(self.doc) > LONGEST_DOC:
+            raise SpecError(f"{len(self.doc)} characters", place="doc", remedy=f"at most {LONGEST_DOC}")
         if not isinstance(self.tf32, bool):
             raise SpecError(f"{self.tf32!r} is no truth value", place="tf32", remedy="use True or False")
         if isinstance(self.score, (list, tuple)):
@@ -126,3 +130,14 @@ def _same_array(a: Any, b: Any) -> bool:
         return True
     frozen = all(getattr(getattr(x, "flags", None), "writeable", True) is False for x in (a, b))
     return frozen and a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+
+
+def as_spec(value: object) -> AttentionSpec:
+    """The spec itself; what is none is an error of the verb that was given it."""
+    if isinstance(value, AttentionSpec):
+        return value
+    raise SpecError(
+        f"a {type(value).__name__} is no spec",
+        place="spec",
+        remedy="give an AttentionSpec; attngen.language.toml.load reads one from a file",
+    )

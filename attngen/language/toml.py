@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +24,13 @@ def load(source: str | os.PathLike[str]) -> AttentionSpec:
         return loads(source)
     path = Path(source)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SpecError("is no regular file", place=str(path), remedy="give the path of a TOML file")
             data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise SpecError(
-            f"cannot be read: {error.strerror or error}", place=str(path), remedy="give the path of a TOML file"
-        ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SpecError(f"cannot be read: {why}", place=str(path), remedy="give the path of a TOML file") from None
     if len(data) > LARGEST_FILE:
         raise SpecError(
             "larger than 1 MiB", place=str(path), remedy="declare tensors instead of writing out long lists"
@@ -37,6 +39,11 @@ def load(source: str | os.PathLike[str]) -> AttentionSpec:
         return loads(data.decode("utf-8-sig"), place=str(path))
     except UnicodeDecodeError as error:
         raise SpecError(f"not UTF-8 (byte {error.start})", place=str(path), remedy="save the file as UTF-8") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe that nobody writes to is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def loads(text: str, place: str = "") -> AttentionSpec:

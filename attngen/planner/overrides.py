@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attngen.errors import PlanError, did_you_mean
 
 _SIZES = ("block_m", "block_n", "num_warps", "num_stages", "pack")
@@ -19,17 +21,17 @@ def parse_plan_overrides(text: str) -> dict[str, int]:
         name, equals, word = (piece.strip() for piece in part.partition("="))
         place = f"--plan `{part}`"
         if name not in (*_SIZES, *_FLAGS):
-            raise PlanError(f"unknown field `{name}`: {did_you_mean(name, (*_SIZES, *_FLAGS))}", place=place)
+            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(name, (*_SIZES, *_FLAGS)))
         if not equals or not word:
             raise PlanError(f"`{name}` has no value", place=place, remedy=f"{name}=<number>")
         if name in fixed:
-            raise PlanError(f"`{name}` is given twice", place=place)
+            raise PlanError(f"`{name}` is given twice", place=place, remedy="give it once")
         fixed[name] = _flag(word, place) if name in _FLAGS else _size(word, place)
     return fixed
 
 
 def _size(word: str, place: str) -> int:
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
+    if not word.isascii() or not word.isdigit() or len(word) > 9 or int(word) < 1:
         raise PlanError(f"`{word}` is no positive number", place=place, remedy="for example block_m=64")
     return int(word)
 
@@ -38,3 +40,20 @@ def _flag(word: str, place: str) -> int:
     if word.lower() not in _FLAG_WORDS:
         raise PlanError(f"`{word}` is neither true nor false", place=place, remedy="descriptors=true or =false")
     return _FLAG_WORDS[word.lower()]
+
+
+def checked_overrides(fixed: object) -> dict[str, int] | None:
+    """The fixed fields of a plan as a program gives them: a mapping of names to positive integers, or None."""
+    if fixed is None:
+        return None
+    if not isinstance(fixed, Mapping):
+        raise PlanError(
+            f"a {type(fixed).__name__} is no plan", place="plan", remedy='give a Plan, or fields: {"block_m": 64}'
+        )
+    for name, value in fixed.items():
+        place = f"plan[{name!r}]"
+        if name not in (*_SIZES, *_FLAGS):
+            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(str(name), (*_SIZES, *_FLAGS)))
+        if not isinstance(value, int) or not (0 if name in _FLAGS else 1) <= value < 10**9:
+            raise PlanError(f"{value!r} is no size", place=place, remedy="use a positive integer")
+    return dict(fixed)

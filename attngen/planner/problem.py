@@ -41,7 +41,14 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.dtype not in ELEMENT_BYTES:
-            raise PlanError(f"no kernels for dtype `{self.dtype}`: {did_you_mean(self.dtype, ELEMENT_BYTES)}")
+            raise PlanError(
+                f"no kernels for dtype `{self.dtype}`",
+                place="dtype",
+                remedy=did_you_mean(str(self.dtype), ELEMENT_BYTES),
+            )
+        for name, length in (("seqlen_q", self.seqlen_q), ("seqlen", self.seqlen_kv)):
+            if length is not None and (not isinstance(length, int) or not 1 <= length < 2**31):
+                raise PlanError(f"{length!r} is no length", place=name, remedy="use an integer from 1 to 2147483647")
 
     @property
     def element_bytes(self) -> int:

@@ -62,6 +62,8 @@ class Checker:
         for argument, tensor in (("q", q), ("k", k), ("v", v)):
             if not hasattr(tensor, "data_ptr"):
                 raise self.fail(argument, f"a {type(tensor).__name__}, not a torch tensor", "pass torch tensors")
+            if "strided" not in str(tensor.layout):
+                raise self.fail(argument, f"layout {tensor.layout}", f"pass a dense tensor: {argument}.to_dense()")
             if tensor.dim() != 4:
                 raise self.fail(
                     argument,
@@ -109,6 +111,10 @@ class Checker:
                     )
 
     def output(self, out: Any, q: Any, sizes: Sizes) -> None:
+        if not hasattr(out, "data_ptr"):
+            raise self.fail(
+                "out", f"a {type(out).__name__}, not a torch tensor", "torch.empty_like(q), or leave it out"
+            )
         heads, dim = self.definition.heads, self.definition.head_dim
         self._expect("out", out, (sizes.batch, heads.q, sizes.m, dim.v), "[B, Hq, M, Dv]")
         if out.dtype != q.dtype or out.device != q.device:

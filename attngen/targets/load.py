@@ -74,11 +74,12 @@ def find_target(name: str | Target) -> Target:
     """The target called ``name``: a device (`h100`), or an architecture (`sm_90`) for its common device."""
     if isinstance(name, Target):
         return name
-    target = _by_name().get(_plain(name))
+    target = _by_name().get(_plain(name)) if isinstance(name, str) else None
     if target is None:
         known = [target.aliases[0] if target.aliases else target.name for target in load_targets()]
         raise TargetError(
-            f"unknown target `{name}`: {did_you_mean(name, [*known, *load_architectures()])}",
+            f"unknown target `{str(name)[:80]}`: {did_you_mean(str(name), [*known, *load_architectures()])}",
+            place="target",
             remedy=f"devices: {', '.join(known)}; architectures: {', '.join(load_architectures())}",
         )
     return target

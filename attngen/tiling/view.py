@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attngen.errors import SpecError
-from attngen.expr.op import Expr, Op, TensorRef
+from attngen.errors import CallError, SpecError
+from attngen.expr.op import Expr, Op, Param, TensorRef
 from attngen.expr.show import show
 from attngen.expr.simplify import simplify
 from attngen.language.arrays import to_numpy
 from attngen.language.definition import HeadDim, Heads
+from attngen.language.spec import AttentionSpec, as_spec
 from attngen.tiling import enumerate as enumeration
 from attngen.tiling.build import build_inverse, build_schedule
 from attngen.tiling.call import Array, Call
 from attngen.tiling.schedule import Bound, Interval, Schedule
 
-if TYPE_CHECKING:
-    from attngen.language.spec import AttentionSpec
-
 _LARGEST_TILE = 1024
+_MOST_TILES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class TileSchedule:
     head_dim: HeadDim
     captured: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_inverse: bool = False
+    params: tuple[Param, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -52,6 +52,9 @@ class TileSchedule:
     ) -> Array:
         """int8 [query tiles, key tiles] of one batch and head: 0 empty, 1 partial, 2 full."""
         call = self._call(M, N, max(b + 1, 1), params, tensors)
+        count = (call.M // self.schedule.q_tile + 1) * (call.N // self.schedule.kv_tile + 1)
+        if count > _MOST_TILES:
+            raise CallError(f"{count} tiles", place="tiles", remedy=f"at most {_MOST_TILES}; counts(M, N) sums them up")
         return enumeration.tiles(self.schedule, call, b=b, h=h, inverse=self.is_inverse)
 
     def counts(
@@ -84,6 +87,12 @@ class TileSchedule:
         params: Mapping[str, int | float] | None,
         tensors: Mapping[str, Any] | None,
     ) -> Call:
+        for name, length in (("M", M), ("N", N)):
+            if length is not None and (not isinstance(length, int) or not 0 <= length < 2**31):
+                raise CallError(f"{length!r} is no length", place=name, remedy="use an integer from 0 to 2147483647")
+        for param in self.params:
+            if param.name not in (params or {}):
+                raise CallError(f"`{param.name}` is missing", place="params", remedy=f'params={{"{param.name}": ...}}')
         given = {**self.captured, **(tensors or {})}
         arrays: dict[TensorRef | str, Array] = {name: to_numpy(value) for name, value in given.items()}
         return Call(M, M if N is None else N, batch, self.heads.q, params or {}, arrays)
@@ -91,12 +100,13 @@ class TileSchedule:
 
 def schedule(spec: AttentionSpec, q_tile: int = 128, kv_tile: int = 64) -> TileSchedule:
     """The tile schedule of a spec: full, partial and empty tiles in closed form where there is one."""
+    as_spec(spec)
     for name, size in (("q_tile", q_tile), ("kv_tile", kv_tile)):
-        if not 1 <= size <= _LARGEST_TILE:
+        if not isinstance(size, int) or not 1 <= size <= _LARGEST_TILE:
             raise SpecError(f"{size!r} is no tile size", place=name, remedy=f"use 1 to {_LARGEST_TILE}, say 64 or 128")
     definition = spec.definition
     made = build_schedule(simplify(definition.mask), q_tile=q_tile, kv_tile=kv_tile, params=definition.params)
-    return TileSchedule(spec.name, made, definition.heads, definition.head_dim, spec.captured)
+    return TileSchedule(spec.name, made, definition.heads, definition.head_dim, spec.captured, False, definition.params)
 
 
 def _lines(view: TileSchedule) -> list[str]:
