@@ -125,6 +125,24 @@ def replace(path: Path, kind: str) -> None:
             path.symlink_to(path.with_name("nothing"))
 
 
+def test_a_link_is_not_followed_even_to_what_is_right(tmp_path: Path) -> None:
+    root, store = tmp_path / "cache", BuildStore(tmp_path / "cache")
+    stored = Cache(root).put(IDENTITY, SOURCE)
+    store.put("job", {"a": 1})
+    assert stored.path is not None
+    for path, get in (
+        (stored.path, lambda: Cache(root).get(IDENTITY)),
+        (entry(root), lambda: Cache(root).get(IDENTITY)),
+        (root / "builds" / "job.json", lambda: store.get("job")),
+    ):
+        assert get() is not None
+        moved = path.rename(tmp_path / path.name)
+        path.symlink_to(moved)
+        assert get() is None
+        path.unlink()
+        moved.rename(path)
+
+
 def test_a_link_is_replaced_and_its_target_is_left_alone(tmp_path: Path) -> None:
     root, precious = tmp_path / "cache", tmp_path / "precious"
     precious.write_text("mine")

@@ -49,7 +49,20 @@ def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 GRAMMAR = st.recursive(st.sampled_from(WORDS), _nested, max_leaves=12)
 SOUP = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(SIGNS)), max_size=30).map(" ".join)
-TEXTS = st.one_of(GRAMMAR, SOUP, st.text(max_size=80), st.binary(max_size=60).map(lambda data: data.decode("latin-1")))
+# nearly all of these are valid, so that round trips are made too
+NUMBERS = st.recursive(
+    st.sampled_from("q kv h N W 1 3 t[kv]".split()),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*%"), inner).map(lambda x: f"({x[0]}) {x[1]} ({x[2]})"),
+        st.tuples(inner, st.sampled_from("+-*%"), inner).map(" ".join),
+        inner.map("-({})".format),
+    ),
+    max_leaves=6,
+)
+COMPARED = st.tuples(NUMBERS, st.sampled_from("< <= > >= == !=".split()), NUMBERS).map(" ".join)
+VALID = st.one_of(COMPARED, st.tuples(COMPARED, st.sampled_from("&|^"), COMPARED).map(" ".join))
+BYTES = st.binary(max_size=60).map(lambda data: data.decode("latin-1"))
+TEXTS = st.one_of(NUMBERS, GRAMMAR, SOUP, st.text(max_size=80), BYTES)
 
 
 def assert_ours(error: AttngenError) -> None:
@@ -81,14 +94,24 @@ def has_text(root: Expr) -> bool:
     return all(not ref.captured and ref.derived is None for ref in tensors(root)) and len(show(root)) < LONGEST_TEXT
 
 
-@settings(max_examples=900, deadline=None)
-@given(TEXTS)
-def test_a_mask_is_refused_or_round_trips(text: str) -> None:
+def check_mask(text: str) -> None:
     found = spec(f"({text}){TAIL}", None)
     if found is not None and has_text(found.definition.mask):
         again = spec(show(found.definition.mask), None)
         assert again is not None
         assert again.definition == found.definition
+
+
+@settings(max_examples=700, deadline=None)
+@given(TEXTS)
+def test_a_mask_is_refused_or_round_trips(text: str) -> None:
+    check_mask(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALID)
+def test_what_is_valid_round_trips(text: str) -> None:
+    check_mask(text)
 
 
 @settings(max_examples=500, deadline=None)
