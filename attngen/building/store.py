@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attngen.runtime.cache import default_root
+from attngen.runtime.cache import default_root, read_own
 
 _NOT_READING = ("gates.py", "rates.py", "table.py")
 
@@ -32,15 +32,12 @@ class BuildStore:
         self._folder = (root or default_root()) / "builds"
 
     def get(self, name: str) -> dict[str, Any] | None:
+        digest, _, text = (read_own(self._folder / f"{name}.json") or "").partition("\n")
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            return None
         try:
-            with open(self._folder / f"{name}.json", encoding="utf-8") as file:
-                if hasattr(os, "geteuid") and os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
-                    return None
-                digest, _, text = file.read().partition("\n")
-            if hashlib.sha256(text.encode()).hexdigest() != digest:
-                return None
             found = json.loads(text)
-        except (OSError, ValueError):
+        except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 

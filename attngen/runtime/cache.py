@@ -92,6 +92,17 @@ def _danger(root: Path) -> str:
     return ""
 
 
+def read_own(path: Path) -> str | None:
+    """The text of a regular file that belongs to this user or to root; None for all else, links included."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
+    try:
+        with open(path, encoding="utf-8", newline="", opener=lambda name, _: os.open(name, flags)) as file:
+            facts = os.fstat(file.fileno())
+            return file.read() if stat.S_ISREG(facts.st_mode) and _trusted(facts.st_uid) else None
+    except (OSError, ValueError):
+        return None
+
+
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
@@ -128,16 +139,16 @@ class Cache:
             found = self._memory.get(name)
         if found is not None or not self._on_disk:
             return found
-        entry = self._read(self.root / "entries" / f"{name}.json")
+        entry = read_own(self.root / "entries" / f"{name}.json")
         try:
             record = json.loads(entry) if entry else {}
             body, digest = {key: record[key] for key in ("identity", "metadata", "source")}, record["source"]
             if record["sha256"] != digest_of(_canonical(body)) or body["identity"] != self._full(identity):
                 return None
             path = self.root / "sources" / f"{digest}.py"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        source = self._read(path)
+        source = read_own(path)
         if source is None or digest_of(source) != digest:
             return None
         return self._keep(name, Stored(source, digest, path, body["metadata"]))
@@ -150,7 +161,7 @@ class Cache:
         record = _canonical({**body, "sha256": digest_of(_canonical(body))})
         if self._on_disk:
             try:
-                if self._read(path) != source:
+                if read_own(path) != source:
                     self._write(path, source)
                 self._write(self.root / "entries" / f"{name}.json", record)
             except OSError as error:
@@ -171,14 +182,6 @@ class Cache:
 
     def _name(self, identity: Mapping[str, str]) -> str:
         return digest_of(_canonical(self._full(identity)))
-
-    @staticmethod
-    def _read(path: Path) -> str | None:
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                return file.read() if _trusted(os.fstat(file.fileno()).st_uid) else None
-        except (OSError, UnicodeDecodeError):
-            return None
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
