@@ -77,7 +77,9 @@ class Gpu:
         return torch.randn(shape, generator=generator, dtype=torch.float32, device=self.where).to(dtype)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(function, dynamic=False)
+        # each workload is a compilation of its own: after a few of one function dynamo would fall back to eager
+        torch.compiler.reset()
+        return torch.compile(function, dynamic=False, fullgraph=True)
 
     def sdpa(self) -> Callable[..., Any]:
         return torch.nn.functional.scaled_dot_product_attention
