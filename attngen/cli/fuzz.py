@@ -36,6 +36,7 @@ def fuzz(
 
     A failure is made small and written to fuzz-failures/ as a script that stands alone; the exit code is then 1.
     """
+    from math import isfinite
     from time import monotonic
 
     from attngen.cli.run import prepare_torch
@@ -46,6 +47,8 @@ def fuzz(
         raise SpecError(f"{only!r} is no kind of case", place="--only", remedy=f"use {' or '.join(KINDS)}")
     if backend not in (None, "triton"):
         raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton, or leave it out")
+    if minutes is not None and not isfinite(minutes):
+        raise SpecError(f"{minutes} minutes never end", place="--minutes", remedy="give a number, or --cases")
     prepare_torch()
     cases = 1000 if cases is None and minutes is None else cases
     path = state_path(seed, generator_identity()["generator"])

@@ -36,7 +36,7 @@ def test_check_and_build_one_pair() -> None:
     assert json.loads(run("build", CAUSAL, "-t", "sm_90", "--json").stdout)["registers"] == row["registers"]
     assert "1 ok, 0 refused, 0 failed" in run("check", CAUSAL, "--target", "sm_90").stdout
     page = run("check", CAUSAL, "-t", "sm_90", "--markdown").stdout
-    assert "| sm_90 | 64 |" in page
+    assert "| sm_90 | causal, 64 |" in page
     assert "| causal | sm_90 | " in page
 
 

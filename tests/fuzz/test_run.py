@@ -68,9 +68,16 @@ def test_what_fails_only_after_other_cases_is_said(monkeypatch: pytest.MonkeyPat
     assert "only after the cases before it: 0 to 1" in found.failures[0].problems[-1]
 
 
-def test_a_kernel_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def _busy(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@pytest.mark.parametrize("wait", [time.sleep, _busy])
+def test_a_kernel_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch, wait: Any) -> None:
     monkeypatch.setattr(work, "LIMIT_S", 0.2)
-    monkeypatch.setattr(Kernels, "problems", lambda self, case: time.sleep(30))
+    monkeypatch.setattr(Kernels, "problems", lambda self, case: wait(30))
     assert "not done" in work.limited(Kernels(), Case())[0]
 
 
@@ -133,7 +140,10 @@ def test_the_command_runs_and_goes_on(command: Any) -> None:
     assert "seed 7: 3 kernels, 3 cheap cases" in again.stdout
 
 
-@pytest.mark.parametrize("wrong", [("--only", "everything"), ("--backend", "cuda"), ("--cases", "0")])
+@pytest.mark.parametrize(
+    "wrong",
+    [("--only", "everything"), ("--backend", "cuda"), ("--cases", "0"), ("--minutes", "inf"), ("--minutes", "nan")],
+)
 def test_bad_options_are_refused(command: Any, wrong: tuple[str, str]) -> None:
     done = command(*wrong)
     assert done.returncode == 2
