@@ -11,6 +11,11 @@ from pathlib import Path
 
 from attngen.errors import RuntimeMissingError
 
+_FLAGS = 48
+"""Offset of e_flags in a 64-bit ELF header; from version 8 of NVIDIA's format its second byte is the architecture."""
+_NEW_FORMAT, _FORMAT = 8, 8
+_ELDER = {103: 100}
+"""Architectures with the instruction encoding of an elder one, which older tools know (Triton 3.6 ships 12.8's)."""
 _USAGE = re.compile(r"(REG|STACK|SHARED|LOCAL):(\d+)")
 
 
@@ -28,15 +33,29 @@ def tool(name: str) -> Path:
 
 
 def _run(name: str, options: tuple[str, ...], binary: bytes) -> str:
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(binary)
-        file.flush()
-        done = subprocess.run([tool(name), *options, file.name], capture_output=True, text=True, check=False)
+    done = _call(name, options, binary)
+    if done.returncode and "architecture" in done.stderr and (elder := as_elder(binary)) is not None:
+        done = _call(name, options, elder)
     if done.returncode:
         raise RuntimeMissingError(
             f"{name} failed ({done.returncode}): {done.stderr.strip()[-300:]}", remedy="check the binary and the wheel"
         )
     return done.stdout + done.stderr
+
+
+def _call(name: str, options: tuple[str, ...], binary: bytes) -> subprocess.CompletedProcess[str]:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        return subprocess.run([tool(name), *options, file.name], capture_output=True, text=True, check=False)
+
+
+def as_elder(binary: bytes) -> bytes | None:
+    """The same code labelled as the elder architecture of its encoding, for reading only; None if there is none."""
+    if len(binary) <= _FLAGS + 1 or binary[_FORMAT] < _NEW_FORMAT:
+        return None
+    elder = _ELDER.get(binary[_FLAGS + 1])
+    return None if elder is None else binary[: _FLAGS + 1] + bytes([elder]) + binary[_FLAGS + 2 :]
 
 
 def list_sass(binary: bytes) -> str:

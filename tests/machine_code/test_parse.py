@@ -138,3 +138,17 @@ def test_amdgcn_products(op: str, flops: int) -> None:
 )
 def test_amdgcn_categories(op: str, category: Category) -> None:
     assert amdgcn.categorize(op) is category
+
+
+def test_an_architecture_with_an_elder_of_its_encoding_is_relabelled() -> None:
+    from attngen.machine_code.tools import as_elder
+
+    def header(architecture: int, version: int = 8) -> bytes:
+        binary = bytearray(64)
+        binary[8], binary[48:52] = version, (0x09000002 | architecture << 8).to_bytes(4, "little")
+        return bytes(binary)
+
+    assert as_elder(header(103)) == header(100)
+    assert as_elder(header(100)) is None
+    assert as_elder(header(103, version=7)) is None
+    assert as_elder(b"short") is None

@@ -66,6 +66,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_is_named_exists(page: Path) -> None:
+    """Targets of make, and files of the tests and the package in code."""
+    text, makefile = page.read_text(), (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make ([a-z-]+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for path in re.findall(r"`(?:pytest |python )?((?:tests|attngen)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
 @pytest.mark.parametrize("script", ["make_errors", "make_readme"])
 def test_generated_parts_are_fresh(script: str, tmp_path: Path) -> None:
     done = run([sys.executable, str(ROOT / "docs" / f"{script}.py"), "--check"], tmp_path)
