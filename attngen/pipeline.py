@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from attngen.emit.cpu.forward import emit_cpu
+from attngen.emit.cpu.interface import Interface
 from attngen.emit.triton import Origin, emit_triton
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
@@ -15,10 +17,12 @@ from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec
 from attngen.planner.choose import choose_plan
+from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
 from attngen.runtime.request import Emitted, Request
+from attngen.targets.cpu import find_cpu
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
@@ -28,13 +32,14 @@ DEFAULT_DTYPE = "bf16"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Every stage of one compilation. ``text`` is the standalone source."""
+    """Every stage of one compilation. ``text`` is the standalone source; ``interface`` how C++ is called."""
 
     definition: Definition
     graph: AttentionGraph
     schedule: Schedule
-    plan: Plan
+    plan: Plan | CpuPlan
     text: str
+    interface: Interface | None = None
 
 
 def generate(
@@ -42,12 +47,12 @@ def generate(
     target: str = "h100",
     *,
     dtype: str | None = None,
-    plan: Plan | Mapping[str, int] | None = None,
+    plan: Plan | CpuPlan | Mapping[str, int] | None = None,
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
 ) -> Generated:
-    """Compile ``spec`` for ``target`` (a device or an architecture) up to the source text.
+    """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
 
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
@@ -57,9 +62,10 @@ def generate(
     element = dtype or spec.dtype or DEFAULT_DTYPE
     definition = spec.definition
     graph = _graph(definition, element, False)
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, CpuPlan)):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
-        plan = choose_plan(problem, find_target(target), plan)
+        cpu = find_cpu(target)
+        plan = choose_cpu_plan(problem, cpu, plan) if cpu else choose_plan(problem, find_target(target), plan)
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -75,6 +81,9 @@ def generate(
         command or f"attngen generate {spec.name}.toml --target {target}",
         not (dtype or spec.dtype),
     )
+    if isinstance(plan, CpuPlan):
+        made = emit_cpu(graph, schedule, plan, origin)
+        return Generated(definition, graph, schedule, plan, made.text, made.interface)
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
 
 
