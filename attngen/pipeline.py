@@ -41,6 +41,12 @@ class Generated:
     text: str
     interface: Interface | None = None
 
+    @property
+    def gpu_plan(self) -> Plan:
+        """The plan of a Triton kernel, for what exists on GPUs alone."""
+        assert isinstance(self.plan, Plan), "a plan for a CPU where one for a GPU is meant"
+        return self.plan
+
 
 def generate(
     spec: AttentionSpec,
@@ -126,6 +132,6 @@ def compile(
 
     def emit(request: Request) -> Emitted:
         made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
-        return Emitted(made.text, made.plan, made.schedule)
+        return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

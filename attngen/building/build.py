@@ -122,12 +122,12 @@ def job_of(made: Generated, target: Target) -> Job:
         source=without_header(made.text),
         kernel=KERNEL,
         arguments=kernel_signature(made),
-        constants=(("BLOCK_M", made.plan.block_m), ("BLOCK_N", made.plan.block_n)),
+        constants=(("BLOCK_M", made.gpu_plan.block_m), ("BLOCK_N", made.gpu_plan.block_n)),
         backend=backend_of(target),
         arch=target.arch,
         warp_size=target.warp_size,
-        num_warps=made.plan.num_warps,
-        num_stages=made.plan.num_stages,
+        num_warps=made.gpu_plan.num_warps,
+        num_stages=made.gpu_plan.num_stages,
         triton=triton_version(),
     )
 

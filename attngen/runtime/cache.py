@@ -96,6 +96,28 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def read_trusted(path: Path) -> bytes | None:
+    """The file's bytes; None when it cannot be read or belongs to neither this user nor root."""
+    try:
+        with open(path, "rb") as file:
+            return file.read() if _trusted(os.fstat(file.fileno()).st_uid) else None
+    except OSError:
+        return None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Under another name, then renamed: a reader sees all of it or what was there before."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
 class Cache:
     """The store at ``root``. ``note`` says why nothing is kept on disk, when nothing is."""
 
@@ -131,10 +153,10 @@ class Cache:
         entry = self._read(self.root / "entries" / f"{name}.json")
         try:
             record = json.loads(entry) if entry else {}
-            body, digest = {key: record[key] for key in ("identity", "metadata", "source")}, record["source"]
+            body, digest = {key: record[key] for key in ("identity", "metadata", "source", "suffix")}, record["source"]
             if record["sha256"] != digest_of(_canonical(body)) or body["identity"] != self._full(identity):
                 return None
-            path = self.root / "sources" / f"{digest}.py"
+            path = self.root / "sources" / f"{digest}{record['suffix']}"
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         source = self._read(path)
@@ -142,11 +164,18 @@ class Cache:
             return None
         return self._keep(name, Stored(source, digest, path, body["metadata"]))
 
-    def put(self, identity: Mapping[str, str], source: str, metadata: Mapping[str, Any] | None = None) -> Stored:
-        """Keep a source; damaged files of the same name are replaced."""
+    def put(
+        self,
+        identity: Mapping[str, str],
+        source: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        suffix: str = ".py",
+    ) -> Stored:
+        """Keep a source; damaged files of the same name are replaced. ``suffix``: of its language."""
         name, digest, facts = self._name(identity), digest_of(source), dict(metadata or {})
-        path = self.root / "sources" / f"{digest}.py"
-        body = {"identity": self._full(identity), "metadata": facts, "source": digest}
+        path = self.root / "sources" / f"{digest}{suffix}"
+        body = {"identity": self._full(identity), "metadata": facts, "source": digest, "suffix": suffix}
         record = _canonical({**body, "sha256": digest_of(_canonical(body))})
         if self._on_disk:
             try:
@@ -172,25 +201,31 @@ class Cache:
     def _name(self, identity: Mapping[str, str]) -> str:
         return digest_of(_canonical(self._full(identity)))
 
+    def folder(self, name: str) -> Path | None:
+        """A directory of the store for another kind of file; None when nothing is kept on disk."""
+        if not self._on_disk:
+            return None
+        path = self.root / name
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            danger = _danger(path) or ("" if os.access(path, os.W_OK) else "it cannot be written")
+        except OSError as error:
+            danger = error.strerror or str(error)
+        if danger:
+            self._forget_disk(danger)
+        return None if danger else path
+
     @staticmethod
     def _read(path: Path) -> str | None:
+        content = read_trusted(path)
         try:
-            with open(path, encoding="utf-8", newline="") as file:
-                return file.read() if _trusted(os.fstat(file.fileno()).st_uid) else None
-        except (OSError, UnicodeDecodeError):
+            return None if content is None else content.decode()
+        except UnicodeDecodeError:
             return None
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_whole(path, text.encode())
 
 
 @cache
