@@ -68,7 +68,7 @@ class Names:
         self._tile |= {
             size(ref, dim): f"whole(tile.call.{size_member(ref, dim)})" for ref in tensors for dim in range(ref.rank)
         }
-        self._row = {Q_IDX: "row.q", ROWS: "row.rows", H_IDX: "row.h"}
+        self._row = {Q_IDX: "row.q", ROWS: "row.rows"} | ({H_IDX: "row.h"} if packed else {})
         self._key = {KV_IDX: "key.kv", COLS: "key.cols"}
 
     def scalars(self, own: Mapping[Expr, str] | None = None) -> Printer:
