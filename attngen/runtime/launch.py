@@ -84,6 +84,14 @@ class Attention:
         return f"<attngen.Attention {self.variant.name}: {heads.q}/{heads.kv} heads of {dim.qk}; {made}>"
 
     @property
+    def spec(self) -> Any:
+        return self.variant.spec
+
+    @property
+    def name(self) -> str:
+        return self.variant.name
+
+    @property
     def definition(self) -> Definition:
         return self.variant.definition
 
