@@ -23,7 +23,7 @@ def fuzz(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Which stream of cases.")] = 0,
     backend: Annotated[
-        str | None, typer.Option("--backend", metavar="B", help="Of the kernels; default triton.")
+        str | None, typer.Option("--backend", metavar="B", help="triton (interpreted, the default) or cpu.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="J", help="Processes.")] = 2,
     only: Annotated[
@@ -44,11 +44,11 @@ def fuzz(
 
     if only is not None and only not in KINDS:
         raise SpecError(f"{only!r} is no kind of case", place="--only", remedy=f"use {' or '.join(KINDS)}")
-    if backend not in (None, "triton"):
-        raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton, or leave it out")
-    prepare_torch()
+    if backend not in (None, "triton", "cpu"):
+        raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton or cpu, or leave it out")
+    prepare_torch("cpu" if backend == "cpu" else "triton")
     cases = 1000 if cases is None and minutes is None else cases
-    path = state_path(seed, generator_identity()["generator"])
+    path = state_path(seed, generator_identity()["generator"], backend)
     state = State.load(path, seed) if resume else State(seed)
     before = len(state.failures)
     kinds = KINDS if only is None else (only,)

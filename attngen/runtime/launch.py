@@ -15,7 +15,7 @@ from attngen.runtime.native.way import NativeWay
 from attngen.runtime.request import Emitted as Emitted
 from attngen.runtime.request import Request as Request
 from attngen.runtime.shortcut import call_function
-from attngen.runtime.tensors import COMPUTE_DTYPES, NATIVE_DTYPES, Checker, way_to_run
+from attngen.runtime.tensors import COMPUTE_DTYPES, NATIVE_DTYPES, Checker, is_native, way_to_run
 from attngen.runtime.tiles import tile_lists
 from attngen.runtime.triton_way import TritonWay
 from attngen.runtime.variant import Call, TileBuilder, Variant, Way
@@ -55,6 +55,9 @@ class Attention:
             raise UnsupportedError(
                 f"backend {backend!r}", place="attngen.compile", remedy='use "triton" or "cpu", or leave it out'
             )
+        if backend == "triton" and is_native(target):
+            raise UnsupportedError(f"backend {backend!r} for the CPU {target!r}", place="attngen.compile",
+                                   remedy='use backend="cpu", or a GPU as target')  # fmt: skip
         definition = _definition(spec)
         heads = definition.heads
         captured: Mapping[str, Any] = getattr(spec, "captured", {})

@@ -13,6 +13,7 @@ from attngen.emit.cpu.interface import Field, Interface, Meaning
 from attngen.errors import CallError
 from attngen.expr.evaluate import Env, evaluate
 from attngen.expr.op import TensorRef
+from attngen.language.definition import Heads
 from attngen.runtime.tensors import Sizes
 from attngen.runtime.variant import Call
 
@@ -73,13 +74,13 @@ def _stride(tensor: Any, field: Field) -> int:
     return 0 if tensor is None or tensor.shape[field.dim] == 1 else int(tensor.stride(field.dim))
 
 
-def check_needs(name: str, interface: Interface, tables: Mapping[TensorRef, Any], sizes: Sizes) -> None:
+def check_needs(name: str, interface: Interface, tables: Mapping[TensorRef, Any], sizes: Sizes, heads: Heads) -> None:
     """CallError for a tensor that is shorter than what the kernel reads of it without a check."""
     for need in interface.needs:
         tensor = tables.get(need.tensor)
         if tensor is None or tensor.shape[need.dim] == 1:
             continue
-        env = Env({}, {"B": sizes.batch, "M": sizes.m, "N": sizes.n})
+        env = Env({}, {"B": sizes.batch, "H": heads.q, "Hkv": heads.kv, "M": sizes.m, "N": sizes.n})
         wanted = max(int(np.max(evaluate(length, env))) for length in need.lengths)
         if tensor.shape[need.dim] < wanted:
             raise CallError(

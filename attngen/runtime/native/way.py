@@ -90,7 +90,7 @@ class NativeWay:
         written = out if out.stride(-1) == 1 or out.shape[-1] == 1 else torch.empty_like(out).contiguous()
         copied = written is not out or any(mine is not x for mine, x in zip(given, call.tensors, strict=False))
         tables = derived_tensors(loaded.interface, self.variant.kept, call)
-        check_needs(self.variant.name, loaded.interface, tables, call.sizes)
+        check_needs(self.variant.name, loaded.interface, tables, call.sizes, self.variant.definition.heads)
         tiles = self.variant.tile_lists(loaded, loaded.emitted, call) if loaded.interface.tile_list else ()
         packed = pack(loaded.interface, (*given, written, lse), tables, tiles, call)
         finish(loaded.run(packed.bytes(), torch.get_num_threads()))
