@@ -144,7 +144,7 @@ def judge(
 
     device = "cuda" if torch.cuda.is_available() and backend != "cpu" else "cpu"
     drawn = sample(definition, sizes, values or {}, seed)
-    torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}[name]
+    torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
     q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
     tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}
     has_lse = not isinstance(definition.normalizer, Sigmoid)

@@ -13,11 +13,12 @@ import torch
 from attngen.expr.op import LEAVES, Op
 from attngen.runtime.cache import Cache
 from attngen.runtime.launch import Emitted, Request
+from attngen.runtime.tensors import COMPUTE_DTYPES
 from tests.runtime import sample
 from tests.support.check import check
 from tests.support.plain import TABLE
 from tests.support.poison import LAYOUTS, guards_intact, poisoned, poisoned_allocations
-from tests.support.policy import FACTORS, compare
+from tests.support.policy import compare
 
 M, N = 45, 41  # the first rows have no key
 
@@ -38,7 +39,7 @@ def test_layouts_pass(layout: str) -> None:
     run(sample.TEXT, layout=layout)
 
 
-@pytest.mark.parametrize("dtype", FACTORS)
+@pytest.mark.parametrize("dtype", COMPUTE_DTYPES)
 @pytest.mark.parametrize("magnitude", [1.0, 30.0])
 def test_dtypes_pass(dtype: str, magnitude: float) -> None:
     run(sample.TEXT, dtype, magnitude=magnitude, kv_batch=1)
