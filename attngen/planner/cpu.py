@@ -56,10 +56,12 @@ def choose_cpu_plan(problem: Problem, target: CpuTarget, fixed: Mapping[str, int
     for name in fixed:
         if name not in _CHOICES:
             raise PlanError(f"no field `{name}` of a CPU plan: {did_you_mean(name, _CHOICES)}", place="plan")
-    plan = dataclasses.replace(_default(problem, target), **fixed)
+    plan = dataclasses.replace(_default(problem, target), **fixed)  # type: ignore[arg-type]  # names of sizes
     wrong = refusals(plan, problem.definition.head_dim, target)
     if wrong:
-        raise PlanError(f"{problem.dtype} on {target.name}: {'; '.join(wrong)}", remedy="change or drop the pinned sizes")
+        raise PlanError(
+            f"{problem.dtype} on {target.name}: {'; '.join(wrong)}", remedy="change or drop the pinned sizes"
+        )
     return dataclasses.replace(plan, reasons=_reasons(plan, problem, target))
 
 
@@ -78,6 +80,8 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
     if rows <= lanes:
         micro_m, step = 1, lanes
     block_n = blocks.kv if blocks.kv is not None else 64
+    if problem.seqlen_q is not None and (problem.seqlen_q * pack <= lanes or blocks.q is not None) and rows <= lanes:
+        return _decode(problem, target, lanes, pack, rows, block_n)
     return CpuPlan(
         target=target.name,
         arch=target.arch,
@@ -91,7 +95,29 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
         pack=pack,
         dot=problem.dtype == "bf16" and target.dot_bf16 and definition.head_dim.qk % 2 == 0 and block_n % 2 == 0,
         decode=False,
-        split_keys=2048,
+        split_keys=0,
+        prefetch=0,
+    )
+
+
+def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: int, block_n: int) -> CpuPlan:
+    """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit."""
+    rows = 1 << (rows - 1).bit_length()
+    keys = lanes // rows
+    return CpuPlan(
+        target=target.name,
+        arch=target.arch,
+        dtype=problem.dtype,
+        lanes=lanes,
+        block_m=rows,
+        block_n=-(-block_n // keys) * keys,
+        micro_m=1,
+        micro_n=keys,
+        micro_d=1,
+        pack=pack,
+        dot=False,
+        decode=True,
+        split_keys=1024,
         prefetch=32,
     )
 
@@ -113,7 +139,9 @@ def refusals(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> list[str]:
     if min(plan.block_m, plan.block_n, plan.micro_m, plan.micro_n, plan.micro_d) < 1:
         wrong.append("every size is at least 1")
         return wrong
-    if plan.block_m % step:
+    if plan.decode and (plan.block_m & (plan.block_m - 1) or plan.block_m > plan.lanes):
+        wrong.append(f"{plan.block_m} rows; a vector of {plan.lanes} lanes holds a power of two up to that")
+    if not plan.decode and plan.block_m % step:
         wrong.append(f"block_m {plan.block_m} is no multiple of micro_m x lanes = {step}")
     if plan.block_n % plan.micro_n:
         wrong.append(f"block_n {plan.block_n} is no multiple of micro_n = {plan.micro_n}")
@@ -124,7 +152,7 @@ def refusals(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> list[str]:
     if plan.dot and not target.dot_bf16:
         wrong.append(f"{target.name} has no products of bf16 pairs")
     used = plan.micro_m * max(plan.micro_n, plan.micro_d) + plan.micro_m + 1
-    if used > target.registers:
+    if not plan.decode and used > target.registers:
         wrong.append(f"micro-tiles need {used} vector registers of {target.registers}")
     return wrong
 
@@ -135,6 +163,11 @@ def _reasons(plan: CpuPlan, problem: Problem, target: CpuTarget) -> tuple[str, .
     tile = plan.block_m * (width.qk + width.v + plan.block_n) * size
     used = plan.micro_m * max(plan.micro_n, plan.micro_d) + plan.micro_m + 1
     products = "products of bf16 pairs" if plan.dot else "multiply-adds"
+    if plan.decode:
+        return (
+            f"few queries: {plan.block_m} rows (queries of {plan.pack} heads) share each key, on {target.name}",
+            f"keys in splits of {plan.split_keys}, asked for {plan.prefetch} rows ahead",
+        )
     lines = [
         f"tiles of {plan.block_m} x {plan.block_n} by {products} on {target.name}",
         f"micro-tiles of {plan.micro_m} vectors of {plan.lanes} rows x {plan.micro_n} keys: "

@@ -62,6 +62,8 @@ class Native:
     def __init__(self, spec: Any, made: Generated, extra: Sequence[str] = ()) -> None:
         assert made.interface is not None
         self.spec, self.made, self.interface = spec, made, made.interface
+        self.backend, self.variant = "native", self  # as `checking` asks
+        self.target = made.plan.arch
         self.library = library(made.text, made.plan.arch, tuple(extra))
         assert self.library.attngen_call_bytes() == struct.calcsize(self.interface.format)
 

@@ -11,7 +11,6 @@ from attngen.emit.cpu.view import BoundView, Member
 from attngen.expr.axis import Axis, axes
 from attngen.expr.build import H_IDX, KV_IDX, Q_IDX, SCORE, make, substitute
 from attngen.expr.op import Expr, Kind, Op, walk
-from attngen.expr.simplify import simplify
 from attngen.graph.guard import COLS, ROWS
 from attngen.graph.node import Hoisted, Node
 from attngen.tiling.schedule import Bound
@@ -141,9 +140,7 @@ def _as_vector(text: str) -> str:
 _FIRST = {"min": ("minimum", "INT32_MAX"), "max": ("maximum", "INT32_MIN")}
 
 
-def bound_views(
-    bounds: list[tuple[Bound, Expr]], names: Names
-) -> tuple[str, tuple[BoundView, ...]]:
+def bound_views(bounds: list[tuple[Bound, Expr]], names: Names) -> tuple[str, tuple[BoundView, ...]]:
     """(statements of bounds that all rows share, bounds that are reduced over the rows)."""
     uniform, reduced = [], []
     own = {Q_IDX: "query", ROWS: "query"}
@@ -159,5 +156,3 @@ def bound_views(
         function, first = _FIRST[bound.reduce]
         reduced.append(BoundView(bound.name, "whole", first, body, value, function))
     return declared(uniform), tuple(reduced)
-
-

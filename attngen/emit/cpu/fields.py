@@ -19,7 +19,14 @@ _ROWS = {"q": "m", "k": "n", "v": "n", "out": "m"}
 
 
 def interface_of(
-    definition: Definition, exprs: list[Expr], used: list[TensorRef], needs: Needs, dtype: str, *, tile_list: bool, split: bool
+    definition: Definition,
+    exprs: list[Expr],
+    used: list[TensorRef],
+    needs: Needs,
+    dtype: str,
+    *,
+    tile_list: bool,
+    split: bool,
 ) -> Interface:
     """``exprs``: all that the kernel evaluates; ``used``: the tensors in them; ``dtype``: of q, k, v and out."""
     fields = [*_inputs(definition, dtype), *_lengths(), *_strides(), *_scalars(definition)]
@@ -101,7 +108,9 @@ def _origin(ref: TensorRef) -> str:
 
 
 _TILE_LIST = (
-    Field("tile_offsets", "P", Meaning.TILES, "offsets", comment="[B or 1, H or 1, query tiles + 1]: into tile_indices"),
+    Field(
+        "tile_offsets", "P", Meaning.TILES, "offsets", comment="[B or 1, H or 1, query tiles + 1]: into tile_indices"
+    ),
     Field("tile_split", "P", Meaning.TILES, "split", comment="[B or 1, H or 1, query tiles]: masked tiles end here"),
     Field("tile_indices", "P", Meaning.TILES, "indices", comment="key tiles: masked ones, then full ones; or null"),
     Field("tile_offsets_b", "q", Meaning.TILES_STRIDE, "offsets", 0),
@@ -112,7 +121,9 @@ _TILE_LIST = (
 _SHARED = (Field("shared", "P", Meaning.SHARED, "shared", comment="attngen_shared bytes of partial results"),)
 
 
-def entry_arguments(interface: Interface, definition: Definition) -> tuple[tuple[Member, ...], tuple[tuple[str, str], ...]]:
+def entry_arguments(
+    interface: Interface, definition: Definition
+) -> tuple[tuple[Member, ...], tuple[tuple[str, str], ...]]:
     """(arguments, assignments to the members of a Call) of `attention`, for contiguous tensors."""
     arguments: list[Member] = []
     values: list[tuple[str, str]] = []
@@ -124,7 +135,9 @@ def entry_arguments(interface: Interface, definition: Definition) -> tuple[tuple
         if field.meaning is Meaning.STRIDE and field.ref is None:
             width, count = widths.get(field.name, definition.head_dim.v), heads.get(field.name, definition.heads.kv)
             length = "M" if field.name in heads else "N"
-            values.append((field.member, (f"{count} * {length} * {width}", f"{length} * {width}", str(width))[field.dim]))
+            values.append(
+                (field.member, (f"{count} * {length} * {width}", f"{length} * {width}", str(width))[field.dim])
+            )
         elif field.meaning is Meaning.STRIDE and field.ref is not None:
             values.append((field.member, _contiguous(field.ref, field.dim, definition)))
         elif field.meaning is Meaning.SIZE and field.ref is not None:

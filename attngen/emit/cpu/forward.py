@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from attngen.emit.cpu.comment import comment
-from attngen.emit.cpu.expressions import Expressions, bound_views, prescaled
+from attngen.emit.cpu.decode import decode_view
 from attngen.emit.cpu.dialect import legalize
+from attngen.emit.cpu.expressions import Expressions, bound_views, prescaled
 from attngen.emit.cpu.fields import CPP, entry_arguments, interface_of, members
 from attngen.emit.cpu.helpers import helper_texts, value_texts
 from attngen.emit.cpu.interface import Interface
@@ -37,22 +39,16 @@ class CpuSource:
 
 def emit_cpu(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: Origin) -> CpuSource:
     """The whole source. Pure: the same values give the same text."""
-    import dataclasses
-
     view, interface = make_view(graph, schedule, plan, origin)
-    template = environment("cpu").get_template("forward.cpp.j2")
+    template = environment("cpu").get_template("decode.cpp.j2" if plan.decode else "forward.cpp.j2")
     bare = template.render(view=view)
     dtypes = {plan.dtype} | {field.ref.dtype for field in interface.fields if field.ref is not None}
-    double = plan.dtype == "fp64"
-    helpers = value_texts(dtypes, double, plan.dtype)
-    helpers += helper_texts(bare, double=double, lanes=plan.lanes, short_exp2=plan.dtype in ("bf16", "fp16"))
+    helpers = value_texts(dtypes, plan.dtype == "fp64", plan.dtype) + helper_texts(bare, plan)
     structs = tuple(name for name in ("bf16", "fp16") if name in dtypes)
     return CpuSource(template.render(view=dataclasses.replace(view, helpers=helpers, structs=structs)), interface)
 
 
-def make_view(
-    graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: Origin
-) -> tuple[View, Interface]:
+def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: Origin) -> tuple[View, Interface]:
     """Print every expression and gather what the template may see."""
     definition, packed = graph.definition, plan.pack > 1
     score, mask = graph.get(AttentionOp.SCORE), graph.get(AttentionOp.MASK)
@@ -63,10 +59,10 @@ def make_view(
     sink = sink_logit(definition.normalizer, 0.0)
     exprs = [*_exprs(score, mask), *(expr for _, expr in bounds), *_ends(schedule), *([] if sink is None else [sink])]
     used = tensors(*exprs)
-    names = Names(definition.params, tuple(used), plan.dtype, packed=packed, column_lanes=False)
+    names = Names(definition.params, tuple(used), plan.dtype, packed=packed, column_lanes=plan.decode)
     printed = Expressions(names, score, mask, bound_check=schedule.bound_check)
     interface = interface_of(
-        definition, exprs, used, guard.needs, plan.dtype, tile_list=schedule.tile_list, split=False
+        definition, exprs, used, guard.needs, plan.dtype, tile_list=schedule.tile_list, split=plan.decode
     )
     inner, factor = (score.expr, 1.0) if plan.dot else prescaled(score.expr)
     tile, rows, keys = printed.tile(), printed.rows(), printed.keys()
@@ -108,6 +104,8 @@ def make_view(
         list_head="tile.kv_head" if packed else "tile.head",
         packed=packed,
         row_head=row_head,
+        lane_row=f"i % {plan.block_m}" if plan.decode else "first + i",
+        key_type="vi" if plan.decode else "whole",
         dot=plan.dot,
         widened=not plan.dot and plan.dtype in ("bf16", "fp16"),
         softmax=softmax,
@@ -117,7 +115,7 @@ def make_view(
         tile_values="\n".join(filter(None, [_tile_values(definition, exprs), tile.text])),
         row_members=(Member("vi ", "q"), *([Member("vi ", "h")] if row_head else []), *rows.members),
         row_values=rows.text,
-        key_members=(Member("whole ", "kv"), *keys.members),
+        key_members=(Member("vi " if plan.decode else "whole ", "kv"), *keys.members),
         key_values=keys.text,
         score=printed.score_text(inner),
         keep=printed.keep_text(),
@@ -130,10 +128,11 @@ def make_view(
         dims=_dims(width.v, plan.micro_d),
         bounds=reduced,
         uniform_bounds=uniform,
-        loops=() if schedule.tile_list else sweep_views(schedule, names.scalars()),
+        loops=() if schedule.tile_list else sweep_views(schedule, names.scalars(), split=plan.decode),
         listed=schedule.tile_list,
         entry=entry,
         entry_values=entry_values,
+        decode=decode_view(plan, width, q_rows, out_rows, sink=sink is not None) if plan.decode else None,
     )
     return view, interface
 

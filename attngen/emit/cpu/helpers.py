@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from math import factorial, log
 
 from attngen.emit.environment import environment
+from attngen.planner.cpu import CpuPlan
 
 # In the order of the text: a function stands before those that call it.
 _ORDER = (
     "larger", "smaller", "minimum", "maximum", "absolute", "to_real", "truncate", "floor_div", "floor_div_lanes",
     "floor_mod", "floor_mod_lanes", "sqrt", "rsqrt", "round_down", "round_up", "exp2_below", "exp2", "log2", "log",
-    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs",
+    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "load", "load_bf16",
+    "load_fp16", "load_some", "halves", "fold_larger", "fold_sum", "from_step",
 )  # fmt: skip
 _CALLED_AS = {
     "turn": r"\bturned_sin\(",
@@ -22,6 +24,7 @@ _CALLED_AS = {
     "dot_pairs": r"\b(dot_pairs|pair_lanes)\(",
     "floor_div_lanes": r"\bfloor_(div|mod)\(",
     "floor_mod_lanes": r"\bfloor_mod\(",
+    "halves": r"\bhalves_\d+\(",
 }
 _TYPED = {"exp2_below", "exp2", "log2", "log", "turn", "sin", "cos", "erf"}
 # scalar functions that are applied lane by lane: (of floats, of doubles, why)
@@ -50,6 +53,7 @@ class _HelperView:
     name: str = ""
     scalar: str = ""
     stages: tuple[Stage, ...] = ()
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +74,26 @@ class Stage:
     pairs: tuple[Pair, ...]
 
 
-def helper_texts(text: str, *, double: bool, lanes: int, short_exp2: bool) -> tuple[str, ...]:
-    """The definitions that ``text`` needs, in order. ``short_exp2``: 16-bit inputs do not see the last bits."""
-    view = _view(double, lanes, short_exp2)
+def helper_texts(text: str, plan: CpuPlan) -> tuple[str, ...]:
+    """The definitions that ``text`` needs, in order."""
+    double, lanes, short = plan.dtype == "fp64", plan.lanes, plan.dtype in ("bf16", "fp16")
+    view = dataclasses.replace(_view(double, lanes, short), turns=_turns(lanes, plan.block_m))
     found: dict[str, str] = {}
     while True:
         everything = "\n".join([text, *found.values()])
-        new = [
-            name
-            for name in _ORDER
-            if name not in found and re.search(_CALLED_AS.get(name, rf"\b{name}\("), everything)
-        ]
+        new = [name for name in _ORDER if name not in found and _called(name, everything, plan.dtype)]
         if not new:
             return tuple(found[name] for name in _ORDER if name in found)
         for name in new:
             found[name] = _helper(name, view, double, lanes)
+
+
+def _called(name: str, text: str, dtype: str) -> bool:
+    if name.startswith("load_") and name != "load_some":
+        return name == f"load_{dtype}" and _called("load", text, "fp32")
+    if name == "load" and dtype in ("bf16", "fp16"):
+        return False  # a vector of those is widened
+    return re.search(_CALLED_AS.get(name, rf"\b{name}\("), text) is not None
 
 
 def value_texts(dtypes: set[str], double: bool, dtype: str) -> tuple[str, ...]:
@@ -158,4 +167,13 @@ def _stages(lanes: int) -> tuple[Stage, ...]:
         pairs = tuple(Pair(i, i + distance) for i in range(lanes) if not i & distance)
         out.append(Stage(distance, ", ".join(map(str, low)), ", ".join(map(str, high)), pairs))
         distance //= 2
+    return tuple(out)
+
+
+def _turns(lanes: int, rows: int) -> tuple[str, ...]:
+    """Rotations that bring every lane of a row together, where lane i belongs to row i % rows."""
+    out = []
+    while rows < lanes:
+        out.append(", ".join(str((i + rows) % lanes) for i in range(lanes)))
+        rows *= 2
     return tuple(out)

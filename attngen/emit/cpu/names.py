@@ -16,13 +16,13 @@ from attngen.tiling.schedule import QUERY_TILE
 
 # Members of Call, Tile, Row and Key that every file has, and words of C++ that a user may take for a name.
 RESERVED = frozenset(
-    "q k v out lse B M N shared tile_offsets tile_split tile_indices call batch head kv_head q_tile q_start rows kv "
-    "cols h s tile row key item scratch my r t exists query p n m d real whole element vf vi alignas alignof and asm auto bool break case catch char class "
-    "compl concept const constexpr continue decltype default delete do double else enum explicit export extern false "
-    "float for friend goto if inline int long mutable namespace new noexcept not nullptr operator or private "
-    "protected public register requires return short signed sizeof static struct switch template this thread_local "
-    "throw true try typedef typeid typename union unsigned using virtual void volatile while xor INF "
-    "NOT_A_NUMBER INL NOINLINE LANES BLOCK_M BLOCK_N unix linux".split()
+    "q k v out lse B M N shared tile_offsets tile_split tile_indices call batch head kv_head q_tile q_start rows "
+    "kv cols h s tile row key item scratch my r t exists query p n m d real whole element vf vi alignas alignof "
+    "and asm auto bool break case catch char class compl concept const constexpr continue decltype default delete "
+    "do double else enum explicit export extern false float for friend goto if inline int long mutable namespace "
+    "new noexcept not nullptr operator or private protected public register requires return short signed sizeof "
+    "static struct switch template this thread_local throw true try typedef typeid typename union unsigned using "
+    "virtual void volatile while xor INF NOT_A_NUMBER INL NOINLINE LANES BLOCK_M BLOCK_N unix linux".split()
 ) | frozenset(f"{x}_{d}" for x, dims in (("q", "bhm"), ("k", "bhn"), ("v", "bhn"), ("out", "bhm")) for d in dims)
 
 Q_TILE = named(QUERY_TILE, Kind.INT)
@@ -83,9 +83,7 @@ class Names:
         scope = {leaf: (text, Axis.TILE) for leaf, text in names.items()}
         vector = {Q_IDX, ROWS, H_IDX, KV_IDX, COLS} if self.column_lanes else {Q_IDX, ROWS, H_IDX}
         is_vector = _Vectors(vector if self.packed else vector - {H_IDX}, self.column_lanes)
-        return Printer(
-            vector_dialect(self._literal), Scope(scope, is_vector.address, is_vector.load, nonnegative)
-        )
+        return Printer(vector_dialect(self._literal), Scope(scope, is_vector.address, is_vector.load, nonnegative))
 
 
 def placed(root: Expr, structs: Mapping[str, str], vector: bool) -> Expr:
@@ -110,9 +108,7 @@ def _used_dims(node: Expr) -> list[int]:
     """Dimensions that move the address: those of size 1 and constant 0 do not."""
     ref: TensorRef = node.value
     return [
-        dim
-        for dim, arg in enumerate(node.args)
-        if ref.shape[dim] != 1 and not (arg.op is Op.CONST and arg.value == 0)
+        dim for dim, arg in enumerate(node.args) if ref.shape[dim] != 1 and not (arg.op is Op.CONST and arg.value == 0)
     ]
 
 

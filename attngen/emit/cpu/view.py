@@ -60,8 +60,65 @@ class BoundView:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum over columns, of one row and key ``key``: the i-th."""
+
+    i: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRow:
+    """One row of a decoding tile. ``offset`` and ``out``: where its queries and outputs start.
+
+    ``zeros`` declares its sums.
+    """
+
+    i: int
+    offset: str
+    out: str
+    zeros: str
+    sums: tuple[Sum, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Sums ``a`` and ``b`` become one vector of the halves of both."""
+
+    distance: int
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Vectors of columns of V, from ``first`` to ``last`` by ``step``; ``some``: columns of an incomplete one, or 0."""
+
+    first: int
+    last: int
+    step: int
+    some: int
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeView:
+    """What only `decode.cpp.j2` prints. ``qk_whole``: columns in whole vectors, ``qk_rest`` beyond them."""
+
+    split_tiles: int
+    prefetch: int
+    keys: tuple[Lane, ...]
+    rows: tuple[DecodeRow, ...]
+    tree: tuple[Step, ...]
+    runs: tuple[Run, ...]
+    qk_whole: int
+    qk_rest: int
+    first_sum: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """Everything `forward.cpp.j2` prints."""
+    """Everything `forward.cpp.j2` and `decode.cpp.j2` print. ``lane_row``: the row of lane i."""
 
     comment: str
     includes: tuple[str, ...]
@@ -93,6 +150,8 @@ class View:
     list_head: str
     packed: bool
     row_head: bool
+    lane_row: str
+    key_type: str
     dot: bool
     widened: bool
     softmax: bool
@@ -119,3 +178,4 @@ class View:
     listed: bool
     entry: tuple[Member, ...]
     entry_values: tuple[tuple[str, str], ...]
+    decode: DecodeView | None
