@@ -29,6 +29,9 @@ def fuzz(
     only: Annotated[
         str | None, typer.Option("--only", metavar="KIND", help="kernels, or cheap: schedules, texts and traces.")
     ] = None,
+    sanitize: Annotated[
+        bool, typer.Option("--sanitize", help="With --backend cpu: kernels under ASan and UBSan, in a child.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run of this seed stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,6 +49,8 @@ def fuzz(
         raise SpecError(f"{only!r} is no kind of case", place="--only", remedy=f"use {' or '.join(KINDS)}")
     if backend not in (None, "triton", "cpu"):
         raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton or cpu, or leave it out")
+    if sanitize:
+        _in_a_sanitized_child(backend)
     prepare_torch("cpu" if backend == "cpu" else "triton")
     cases = 1000 if cases is None and minutes is None else cases
     path = state_path(seed, generator_identity()["generator"], backend)
@@ -72,6 +77,21 @@ def fuzz(
         _print(state, monotonic() - start, scripts)
     if state.failures:
         raise typer.Exit(1)
+
+
+def _in_a_sanitized_child(backend: str | None) -> None:
+    """The same command again where kernels are instrumented; returns only in that child."""
+    import subprocess
+    import sys
+
+    from attngen.runtime.native.compiler import find_compiler
+    from attngen.runtime.native.sanitize import sanitized_environment, sanitizing
+
+    if backend != "cpu":
+        raise SpecError("--sanitize is for native kernels", place="--sanitize", remedy="add --backend cpu")
+    if not sanitizing():
+        command = [sys.executable, "-m", "attngen", *sys.argv[1:]]
+        raise typer.Exit(subprocess.run(command, env=sanitized_environment(find_compiler()), check=False).returncode)
 
 
 class _Progress:

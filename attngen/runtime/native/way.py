@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from attngen.runtime.native.isa import detect
 from attngen.runtime.native.library import Run, finish, load_library, pool, runner
 from attngen.runtime.native.pack import Packed, check_needs, pack
 from attngen.runtime.native.replay import replay_of
+from attngen.runtime.native.sanitize import sanitizing
 from attngen.runtime.native.store import library
 from attngen.runtime.request import Emitted, Request
 from attngen.runtime.tensors import dtype_name
 from attngen.runtime.variant import Call, Variant
 from attngen.targets.cpu import CpuTarget
-
-SANITIZE = "ATTNGEN_SANITIZE"
-"""Set to 1: kernels and pool are built with the address and undefined-behaviour sanitizers, for tests."""
 
 
 @dataclass(slots=True)
@@ -65,7 +62,7 @@ class NativeWay:
 
     def _build(self, request: Request) -> Loaded:
         variant, compiler = self.variant, find_compiler()
-        cache, sanitize = variant.store(), os.environ.get(SANITIZE) == "1"
+        cache, sanitize = variant.store(), sanitizing()
         # the pool is compiled beside the first kernel of a machine, not before it
         beside = threading.Thread(target=_quietly, args=(lambda: pool(cache, compiler, self.cpu, sanitize=sanitize),))
         beside.start()
