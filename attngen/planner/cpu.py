@@ -22,7 +22,7 @@ class CpuPlan:
 
     A vector holds ``lanes`` reals. A query tile has ``block_m`` rows, a key tile ``block_n`` keys. The product
     with K goes by micro-tiles of ``micro_m`` vectors of rows by ``micro_n`` keys that stay in registers, the one
-    with V by ``micro_m`` vectors by ``micro_d`` columns. With ``pack`` > 1 a row is a (query, head) pair.
+    with V by ``micro_m`` vectors by ``micro_d`` columns (in decoding: ``micro_d`` vectors of the output). With ``pack`` > 1 a row is a (query, head) pair.
     ``dot``: bf16 pairs are multiplied as they are; otherwise 16-bit keys and values are widened, a tile at a time.
     ``decode``: the kernel for few rows, which cuts the keys into splits of ``split_keys`` and asks for keys
     ``prefetch`` rows ahead. ``reasons``: one line each, for people.
@@ -81,7 +81,7 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
         micro_m, step = 1, lanes
     block_n = blocks.kv if blocks.kv is not None else 64
     if problem.seqlen_q is not None and (problem.seqlen_q * pack <= lanes or blocks.q is not None) and rows <= lanes:
-        return _decode(problem, target, lanes, pack, rows, block_n)
+        return _decode(problem, target, lanes, pack, rows)
     return CpuPlan(
         target=target.name,
         arch=target.arch,
@@ -100,10 +100,14 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
     )
 
 
-def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: int, block_n: int) -> CpuPlan:
+def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: int) -> CpuPlan:
     """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit."""
     rows = 1 << (rows - 1).bit_length()
     keys = lanes // rows
+    pinned = problem.blocks.kv if problem.blocks is not None else None
+    # the values of a tile are read once for every group of rows: after the first they shall come from L1
+    bytes_a_key = problem.definition.head_dim.v * problem.element_bytes
+    block_n = pinned or min(64, max(16, 1 << (target.l1_bytes // 4 // bytes_a_key).bit_length() - 1))
     return CpuPlan(
         target=target.name,
         arch=target.arch,
@@ -113,12 +117,12 @@ def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: in
         block_n=-(-block_n // keys) * keys,
         micro_m=1,
         micro_n=keys,
-        micro_d=1,
+        micro_d=16 if target.registers >= 32 else 8,
         pack=pack,
         dot=False,
         decode=True,
         split_keys=1024,
-        prefetch=32,
+        prefetch=0,
     )
 
 
@@ -166,7 +170,10 @@ def _reasons(plan: CpuPlan, problem: Problem, target: CpuTarget) -> tuple[str, .
     if plan.decode:
         return (
             f"few queries: {plan.block_m} rows (queries of {plan.pack} heads) share each key, on {target.name}",
-            f"keys in splits of {plan.split_keys}, asked for {plan.prefetch} rows ahead",
+            f"keys in splits of {plan.split_keys}"
+            + (
+                f", asked for {plan.prefetch} rows ahead" if plan.prefetch else ", read in sequence without prefetching"
+            ),
         )
     lines = [
         f"tiles of {plan.block_m} x {plan.block_n} by {products} on {target.name}",

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from attngen.emit.cpu.view import DecodeRow, DecodeView, Lane, Run, Step, Sum
+from collections.abc import Iterator
+
+from attngen.emit.cpu.view import DecodeKey, DecodeView, Group, Lane, OutSum, Run, Step, Sum
 from attngen.language.definition import HeadDim
 from attngen.planner.cpu import CpuPlan
 
 
 def decode_view(plan: CpuPlan, width: HeadDim, q_rows: int, out_rows: int, *, sink: bool) -> DecodeView:
     """``q_rows`` and ``out_rows``: padded widths of a query and an output."""
-    rows, lanes = plan.block_m, plan.lanes
-    keys = lanes // rows
+    rows, lanes, most = plan.block_m, plan.lanes, plan.micro_d
+    vectors = -(-width.v // lanes)
+    together = max(1, min(rows, most // min(vectors, most)))  # rows that read the values together
     whole = width.qk // lanes * lanes
     return DecodeView(
         split_tiles=max(1, plan.split_keys // plan.block_n),
         prefetch=plan.prefetch,
-        keys=tuple(Lane(key, _key(key)) for key in range(keys)),
-        rows=tuple(_row(row, rows, keys, q_rows, out_rows) for row in range(rows)),
+        keys=tuple(_key(key, rows, q_rows) for key in range(lanes // rows)),
         tree=_tree(lanes),
-        runs=_runs(width.v, lanes, max(1, min(4, 16 // rows))),
+        groups=tuple(
+            Group(first == 0, tuple(_runs(range(first, min(first + together, rows)), width.v, lanes, most, out_rows)))
+            for first in range(0, rows, together)
+        ),
+        touch=vectors > most,
         qk_whole=whole,
         qk_rest=width.qk - whole,
         first_sum="exp2_below(no_key - pivot)" if sink else "{}",
     )
 
 
-def _key(key: int) -> str:
+def _key(key: int, rows: int, q_rows: int) -> DecodeKey:
     """Keys beyond the last are those of the last again: read and dropped."""
     at = f"n + {key}" if key else "n"
-    return f"({at} < count ? {at} : count - 1)"
-
-
-def _row(row: int, rows: int, keys: int, q_rows: int, out_rows: int) -> DecodeRow:
-    sums = tuple(Sum(key * rows + row, key) for key in range(keys))
+    sums = tuple(Sum(key * rows + row, row * q_rows) for row in range(rows))
     zeros = ", ".join(f"sum{item.i} = {{}}" for item in sums)
-    return DecodeRow(row, str(row * q_rows), str(row * out_rows), zeros, sums)
+    return DecodeKey(key, f"({at} < count ? {at} : count - 1)", zeros, sums)
 
 
 def _tree(lanes: int) -> tuple[Step, ...]:
@@ -46,16 +48,24 @@ def _tree(lanes: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _runs(width: int, lanes: int, most: int) -> tuple[Run, ...]:
-    """``most`` vectors at a time as long as there are so many, then fewer, then the columns that fill none."""
-    out = []
+def _runs(rows: range, width: int, lanes: int, most: int, out_rows: int) -> Iterator[Run]:
+    """``most`` accumulators at a time as long as there are so many, then fewer, then the columns that fill none."""
     first = 0
     while first + lanes <= width:
-        count = min(most, (width - first) // lanes)
+        count = max(1, min(most // len(rows), (width - first) // lanes))
         step = count * lanes
         last = first + (width - first) // step * step
-        out.append(Run(first, last, step, 0, tuple(Lane(i, f" + {i} * LANES" if i else "") for i in range(count))))
+        columns = tuple(Lane(i, f" + {i} * LANES" if i else "") for i in range(count))
+        yield Run(first, last, step, 0, columns, _sums(rows, columns, out_rows))
         first = last
     if first < width:
-        out.append(Run(first, width, lanes, width - first, (Lane(0),)))
-    return tuple(out)
+        columns = (Lane(0),)
+        yield Run(first, width, lanes, width - first, columns, _sums(rows, columns, out_rows))
+
+
+def _sums(rows: range, columns: tuple[Lane, ...], out_rows: int) -> tuple[OutSum, ...]:
+    return tuple(
+        OutSum(f"o{row}_{column.i}", row, column.i, f"{row * out_rows} + d{column.offset}")
+        for row in rows
+        for column in columns
+    )

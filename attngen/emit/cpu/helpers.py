@@ -148,7 +148,7 @@ def _view(double: bool, lanes: int, short_exp2: bool) -> _HelperView:
     lines = [f"vf p = {numbers[0]} * r + {numbers[1]};"]
     lines += [f"p = p * r + {number};" for number in numbers[2:]] + ["p = p * r + 1;"]
     return _HelperView(
-        exp2_ulp="2.5" if short_exp2 and not double else "1",
+        exp2_ulp="2.5" if short_exp2 and not double else "1.2",
         exp2_lines=tuple(lines),
         whole_limit="0x1p63" if double else "0x1p31f",
         whole_least="INT64_MIN" if double else "INT32_MIN",

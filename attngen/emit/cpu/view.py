@@ -61,22 +61,18 @@ class BoundView:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A sum over columns, of one row and key ``key``: the i-th."""
+    """The i-th sum over columns, of one row and key; ``offset``: where the queries of the row start."""
 
     i: int
-    key: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeRow:
-    """One row of a decoding tile. ``offset`` and ``out``: where its queries and outputs start.
-
-    ``zeros`` declares its sums.
-    """
+class DecodeKey:
+    """One key of a vector of scores: ``offset`` is its number in the tile; ``zeros`` declares its sums."""
 
     i: int
     offset: str
-    out: str
     zeros: str
     sums: tuple[Sum, ...]
 
@@ -91,6 +87,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class OutSum:
+    """An accumulator of the output: a row and a vector of columns; ``out``: where it lies in a part."""
+
+    name: str
+    row: int
+    column: int
+    out: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Vectors of columns of V, from ``first`` to ``last`` by ``step``; ``some``: columns of an incomplete one, or 0."""
 
@@ -99,6 +105,15 @@ class Run:
     step: int
     some: int
     lanes: tuple[Lane, ...]
+    sums: tuple[OutSum, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that read the values together; the first ``ahead`` group asks for what comes next."""
+
+    ahead: bool
+    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +122,10 @@ class DecodeView:
 
     split_tiles: int
     prefetch: int
-    keys: tuple[Lane, ...]
-    rows: tuple[DecodeRow, ...]
+    keys: tuple[DecodeKey, ...]
     tree: tuple[Step, ...]
-    runs: tuple[Run, ...]
+    groups: tuple[Group, ...]
+    touch: bool
     qk_whole: int
     qk_rest: int
     first_sum: str
