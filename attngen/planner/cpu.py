@@ -21,11 +21,12 @@ class CpuPlan:
     """How one variant is cut for one CPU.
 
     A vector holds ``lanes`` reals. A query tile has ``block_m`` rows, a key tile ``block_n`` keys. The product
-    with K goes by micro-tiles of ``micro_m`` vectors of rows by ``micro_n`` keys that stay in registers, the one
-    with V by ``micro_m`` vectors by ``micro_d`` columns (in decoding: ``micro_d`` vectors of the output). With ``pack`` > 1 a row is a (query, head) pair.
-    ``dot``: bf16 pairs are multiplied as they are; otherwise 16-bit keys and values are widened, a tile at a time.
-    ``decode``: the kernel for few rows, which cuts the keys into splits of ``split_keys`` and asks for keys
-    ``prefetch`` rows ahead. ``reasons``: one line each, for people.
+    with K goes by micro-tiles of ``micro_m`` vectors of rows by ``micro_n`` keys that stay in registers, the
+    one with V by ``micro_m`` vectors by ``micro_d`` columns (in decoding: ``micro_d`` vectors of the output in
+    all). With ``pack`` > 1 a row is a (query, head) pair. ``dot``: bf16 pairs are multiplied as they are;
+    otherwise 16-bit keys and values are widened, a tile at a time. ``decode``: the kernel for few rows, which
+    cuts the keys into splits of ``split_keys`` and asks for keys ``prefetch`` rows ahead. ``reasons``: one line
+    each, for people.
     """
 
     target: str
@@ -168,6 +169,7 @@ def _reasons(plan: CpuPlan, problem: Problem, target: CpuTarget) -> tuple[str, .
     used = plan.micro_m * max(plan.micro_n, plan.micro_d) + plan.micro_m + 1
     products = "products of bf16 pairs" if plan.dot else "multiply-adds"
     if plan.decode:
+        ahead = f"asked for {plan.prefetch} rows ahead" if plan.prefetch else "read in sequence without prefetching"
         return (
             f"few queries: {plan.block_m} rows (queries of {plan.pack} heads) share each key, on {target.name}",
             f"keys in splits of {plan.split_keys}"

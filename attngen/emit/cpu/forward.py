@@ -74,7 +74,6 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
     scaled = factor != 1.0
     view = View(
         comment=comment(origin.name, origin.doc, definition, plan, origin.command, origin.dtype_assumed),
-        includes=("immintrin.h",) if plan.dot else (),
         structs=(),
         element=CPP[plan.dtype],
         real="double" if plan.dtype == "fp64" else "float",

@@ -136,7 +136,6 @@ class View:
     """Everything `forward.cpp.j2` and `decode.cpp.j2` print. ``lane_row``: the row of lane i."""
 
     comment: str
-    includes: tuple[str, ...]
     structs: tuple[str, ...]
     element: str
     real: str
