@@ -172,10 +172,7 @@ def _reasons(plan: CpuPlan, problem: Problem, target: CpuTarget) -> tuple[str, .
         ahead = f"asked for {plan.prefetch} rows ahead" if plan.prefetch else "read in sequence without prefetching"
         return (
             f"few queries: {plan.block_m} rows (queries of {plan.pack} heads) share each key, on {target.name}",
-            f"keys in splits of {plan.split_keys}"
-            + (
-                f", asked for {plan.prefetch} rows ahead" if plan.prefetch else ", read in sequence without prefetching"
-            ),
+            f"keys in splits of {plan.split_keys}, {ahead}",
         )
     lines = [
         f"tiles of {plan.block_m} x {plan.block_n} by {products} on {target.name}",

@@ -13,7 +13,8 @@ def decode_view(plan: CpuPlan, width: HeadDim, q_rows: int, out_rows: int, *, si
     """``q_rows`` and ``out_rows``: padded widths of a query and an output."""
     rows, lanes, most = plan.block_m, plan.lanes, plan.micro_d
     vectors = -(-width.v // lanes)
-    together = max(1, min(rows, most // min(vectors, most)))  # rows that read the values together
+    # rows that read the values together; two of them even where a row of values then takes several turns
+    together = min(rows, max(2, most // min(vectors, most)))
     whole = width.qk // lanes * lanes
     return DecodeView(
         split_tiles=max(1, plan.split_keys // plan.block_n),
@@ -21,10 +22,13 @@ def decode_view(plan: CpuPlan, width: HeadDim, q_rows: int, out_rows: int, *, si
         keys=tuple(_key(key, rows, q_rows) for key in range(lanes // rows)),
         tree=_tree(lanes),
         groups=tuple(
-            Group(first == 0, tuple(_runs(range(first, min(first + together, rows)), width.v, lanes, most, out_rows)))
+            Group(
+                first == 0 and plan.prefetch > 0,
+                tuple(_runs(range(first, min(first + together, rows)), width.v, lanes, most, out_rows)),
+            )
             for first in range(0, rows, together)
         ),
-        touch=vectors > most,
+        touch=vectors > most // together,
         qk_whole=whole,
         qk_rest=width.qk - whole,
         first_sum="exp2_below(no_key - pivot)" if sink else "{}",
@@ -34,9 +38,18 @@ def decode_view(plan: CpuPlan, width: HeadDim, q_rows: int, out_rows: int, *, si
 def _key(key: int, rows: int, q_rows: int) -> DecodeKey:
     """Keys beyond the last are those of the last again: read and dropped."""
     at = f"n + {key}" if key else "n"
-    sums = tuple(Sum(key * rows + row, row * q_rows) for row in range(rows))
+    sums = tuple(Sum(key * rows + row, _summand(row * q_rows)) for row in range(rows))
     zeros = ", ".join(f"sum{item.i} = {{}}" for item in sums)
     return DecodeKey(key, f"({at} < count ? {at} : count - 1)", zeros, sums)
+
+
+def vector_offset(i: int) -> str:
+    """Where the i-th vector of a row begins, as a summand."""
+    return ("", " + LANES")[i] if i < 2 else f" + {i} * LANES"
+
+
+def _summand(offset: int) -> str:
+    return f" + {offset}" if offset else ""
 
 
 def _tree(lanes: int) -> tuple[Step, ...]:
@@ -55,7 +68,7 @@ def _runs(rows: range, width: int, lanes: int, most: int, out_rows: int) -> Iter
         count = max(1, min(most // len(rows), (width - first) // lanes))
         step = count * lanes
         last = first + (width - first) // step * step
-        columns = tuple(Lane(i, f" + {i} * LANES" if i else "") for i in range(count))
+        columns = tuple(Lane(i, vector_offset(i)) for i in range(count))
         yield Run(first, last, step, 0, columns, _sums(rows, columns, out_rows))
         first = last
     if first < width:
@@ -65,7 +78,7 @@ def _runs(rows: range, width: int, lanes: int, most: int, out_rows: int) -> Iter
 
 def _sums(rows: range, columns: tuple[Lane, ...], out_rows: int) -> tuple[OutSum, ...]:
     return tuple(
-        OutSum(f"o{row}_{column.i}", row, column.i, f"{row * out_rows} + d{column.offset}")
+        OutSum(f"o{row}_{column.i}", row, column.i, f"{_summand(row * out_rows)} + d{column.offset}")
         for row in rows
         for column in columns
     )

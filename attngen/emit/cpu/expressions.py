@@ -151,7 +151,7 @@ def bound_views(bounds: list[tuple[Bound, Expr]], names: Names) -> tuple[str, tu
         if bound.reduce == "uniform":
             uniform += names.scalars().statements(expr, bound.name, Axis.TILE)
             continue
-        value = f"{bound.name}_of_row"
+        value = f"{bound.name}_row"
         body = declared(names.scalars(own).statements(expr, value, Axis.TILE))
         function, first = _FIRST[bound.reduce]
         reduced.append(BoundView(bound.name, "whole", first, body, value, function))

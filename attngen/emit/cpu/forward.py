@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from attngen.emit.cpu.comment import comment
-from attngen.emit.cpu.decode import decode_view
+from attngen.emit.cpu.decode import decode_view, vector_offset
 from attngen.emit.cpu.dialect import legalize
 from attngen.emit.cpu.expressions import Expressions, bound_views, prescaled
 from attngen.emit.cpu.fields import CPP, entry_arguments, interface_of, members
@@ -42,8 +42,9 @@ def emit_cpu(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: O
     view, interface = make_view(graph, schedule, plan, origin)
     template = environment("cpu").get_template("decode.cpp.j2" if plan.decode else "forward.cpp.j2")
     bare = template.render(view=view)
+    vectors = "\n".join([view.row_values, view.score, view.keep, view.key_values if plan.decode else ""])
     dtypes = {plan.dtype} | {field.ref.dtype for field in interface.fields if field.ref is not None}
-    helpers = value_texts(dtypes, plan.dtype == "fp64", plan.dtype) + helper_texts(bare, plan)
+    helpers = value_texts(dtypes, plan.dtype == "fp64", plan.dtype) + helper_texts(bare, plan, vectors=vectors)
     structs = tuple(name for name in ("bf16", "fp16") if name in dtypes)
     return CpuSource(template.render(view=dataclasses.replace(view, helpers=helpers, structs=structs)), interface)
 
@@ -82,7 +83,6 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         block_m=plan.block_m,
         block_n=plan.block_n,
         block_q=plan.block_q,
-        block_q_1=plan.block_q - 1,
         qk_dim=width.qk,
         v_dim=width.v,
         q_rows=q_rows,
@@ -150,8 +150,7 @@ def _padded(width: int, lanes: int) -> int:
 
 
 def _vectors(count: int) -> tuple[Lane, ...]:
-    offsets = ["", " + LANES", *(f" + {i} * LANES" for i in range(2, count))]
-    return tuple(Lane(i, offsets[i], ", " if i + 1 < count else "") for i in range(count))
+    return tuple(Lane(i, vector_offset(i), ", " if i + 1 < count else "") for i in range(count))
 
 
 def _dims(width: int, step: int) -> tuple[Dims, ...]:

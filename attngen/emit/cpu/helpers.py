@@ -22,6 +22,7 @@ _CALLED_AS = {
     "spot": r"\b(spot|gather|spread)\(",
     "log2": r"\b(log2|log_parts)\(",
     "dot_pairs": r"\b(dot_pairs|pair_lanes)\(",
+    "floor_div": r"\bfloor_(div|mod)\(",
     "floor_div_lanes": r"\bfloor_(div|mod)\(",
     "floor_mod_lanes": r"\bfloor_mod\(",
     "halves": r"\bhalves_\d+\(",
@@ -74,23 +75,25 @@ class Stage:
     pairs: tuple[Pair, ...]
 
 
-def helper_texts(text: str, plan: CpuPlan) -> tuple[str, ...]:
-    """The definitions that ``text`` needs, in order."""
+def helper_texts(text: str, plan: CpuPlan, *, vectors: str) -> tuple[str, ...]:
+    """The definitions that ``text`` needs, in order; ``vectors``: the part of it that computes with vectors."""
     double, lanes, short = plan.dtype == "fp64", plan.lanes, plan.dtype in ("bf16", "fp16")
     view = dataclasses.replace(_view(double, lanes, short), turns=_turns(lanes, plan.block_m))
     found: dict[str, str] = {}
     while True:
-        everything = "\n".join([text, *found.values()])
-        new = [name for name in _ORDER if name not in found and _called(name, everything, plan.dtype)]
+        everything = re.sub("//.*", "", "\n".join([text, *found.values()]))
+        new = [name for name in _ORDER if name not in found and _called(name, everything, vectors, plan.dtype)]
         if not new:
             return tuple(found[name] for name in _ORDER if name in found)
         for name in new:
             found[name] = _helper(name, view, double, lanes)
 
 
-def _called(name: str, text: str, dtype: str) -> bool:
+def _called(name: str, text: str, vectors: str, dtype: str) -> bool:
     if name.startswith("load_") and name != "load_some":
-        return name == f"load_{dtype}" and _called("load", text, "fp32")
+        return name == f"load_{dtype}" and _called("load", text, vectors, "fp32")
+    if name.endswith("_lanes"):
+        text = vectors
     if name == "load" and dtype in ("bf16", "fp16"):
         return False  # a vector of those is widened
     return re.search(_CALLED_AS.get(name, rf"\b{name}\("), text) is not None

@@ -61,10 +61,10 @@ class BoundView:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The i-th sum over columns, of one row and key; ``offset``: where the queries of the row start."""
+    """The i-th sum over columns, of one row and key; ``offset``: where the queries of the row start, as a summand."""
 
     i: int
-    offset: int
+    offset: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class OutSum:
-    """An accumulator of the output: a row and a vector of columns; ``out``: where it lies in a part."""
+    """An accumulator of the output: a row and a vector of columns; ``out``: where it lies in a part, as a summand."""
 
     name: str
     row: int
@@ -144,7 +144,6 @@ class View:
     block_m: int
     block_n: int
     block_q: int
-    block_q_1: int
     qk_dim: int
     v_dim: int
     q_rows: int
