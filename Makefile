@@ -49,6 +49,9 @@ gallery-check: setup
 bench: setup ## time of each stage from spec to source
 	@$(BIN)/python -m tests.project.bench
 
+bench-cpu: setup ## native kernels beside SDPA, eager and FlexAttention; writes docs/benchmarks.md (BENCH="--rounds 3")
+	@$(BIN)/python -m benchmarks.cpu --write $(BENCH)
+
 fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)
 	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
 
