@@ -12,7 +12,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench fuzz mutants versions test-gpu bench-gpu docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,8 +50,17 @@ gallery-check: setup
 bench: setup ## time of each stage from spec to source
 	@$(BIN)/python -m tests.project.bench
 
+bench-cpu: setup ## native kernels beside SDPA, eager and FlexAttention; writes docs/benchmarks.md (BENCH="--rounds 3")
+	@$(BIN)/python -m benchmarks.cpu --write $(BENCH)
+
 fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)
 	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
+
+fuzz-cpu: setup ## the same cases of native kernels, larger and far more of them (FUZZ_MINUTES, FUZZ_SEED)
+	@$(BIN)/attngen fuzz --backend cpu --only kernels --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
+
+fuzz-san: setup ## native kernels under AddressSanitizer and UndefinedBehaviorSanitizer (FUZZ_CASES=2000)
+	@$(BIN)/attngen fuzz --backend cpu --sanitize --only kernels --cases $${FUZZ_CASES:-2000} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS)
 
 mutants: setup ## deliberate faults in copies of the code: does some test notice each?
 	@$(BIN)/python -m tests.mutants.run

@@ -67,6 +67,10 @@ class RuntimeMissingError(AttngenError):
     """Something to run with is missing (torch, triton, a GPU, the interpreter). The remedy says how to get it."""
 
 
+class CompilerError(AttngenError):
+    """A C++ compiler that failed or did not end. The text has its first error line and the command."""
+
+
 class GraphError(AssertionError):
     """A pass broke a legality rule: a bug in attngen, never the user's fault."""
 

@@ -96,24 +96,24 @@ def explain(
     as_spec(spec)
     device = find_target(target)
     made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=seqlen)
-    known = Explanation("", spec.name, device.name, made.plan.dtype, seqlen, stage)
+    known = Explanation("", spec.name, device.name, made.gpu_plan.dtype, seqlen, stage)
     if stage is not None:
         text = {
             "graph": lambda: str(made.graph),
-            "schedule": lambda: str(_view(spec, made.plan)),
-            "plan": lambda: "\n".join(_plan_lines(made.plan)),
+            "schedule": lambda: str(_view(spec, made.gpu_plan)),
+            "plan": lambda: "\n".join(_plan_lines(made.gpu_plan)),
             "source": lambda: made.text.rstrip("\n"),
         }[stage]()
         return replace(known, text=text)
 
     given = dict(params or {})
     problem = pipeline.problem_of(spec, dtype, seqlen, seqlen)
-    costs = tuple(_cost(spec, problem, device, made.plan, length, given) for length in _lengths(seqlen))
+    costs = tuple(_cost(spec, problem, device, made.gpu_plan, length, given) for length in _lengths(seqlen))
     ranked = rank_plans(_with_tiles(problem, costs[-1]), device)
-    rivals = [rival for rival in ranked if _fields(rival) != _fields(made.plan)]
+    rivals = [rival for rival in ranked if _fields(rival) != _fields(made.gpu_plan)]
     drawn = sample(spec.definition, Sizes(1, 1, 1), given)
     sampled = (*(name for name in drawn.params if name not in given), *drawn.tensors)
-    known = replace(known, costs=costs, plan=made.plan, rivals=tuple(rivals[:RIVALS]), sampled=sampled)
+    known = replace(known, costs=costs, plan=made.gpu_plan, rivals=tuple(rivals[:RIVALS]), sampled=sampled)
     return replace(known, text="\n".join(_lines(spec, device, known)))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from attngen.emit.cpu.forward import emit_cpu
+from attngen.emit.cpu.interface import Interface
 from attngen.emit.triton import Origin, emit_triton
 from attngen.errors import SpecError
 from attngen.expr.op import LEAVES, Op, walk
@@ -16,11 +18,13 @@ from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import choose_plan
-from attngen.planner.overrides import checked_overrides
+from attngen.planner.cpu import CpuPlan, choose_cpu_plan
+from attngen.planner.overrides import CPU_CHOICES, GPU_CHOICES, checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
 from attngen.runtime.request import Emitted, Request
+from attngen.targets.cpu import find_cpu
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
@@ -30,13 +34,20 @@ DEFAULT_DTYPE = "bf16"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Every stage of one compilation. ``text`` is the standalone source."""
+    """Every stage of one compilation. ``text`` is the standalone source; ``interface`` how C++ is called."""
 
     definition: Definition
     graph: AttentionGraph
     schedule: Schedule
-    plan: Plan
+    plan: Plan | CpuPlan
     text: str
+    interface: Interface | None = None
+
+    @property
+    def gpu_plan(self) -> Plan:
+        """The plan of a Triton kernel, for what exists on GPUs alone."""
+        assert isinstance(self.plan, Plan), "a plan for a CPU where one for a GPU is meant"
+        return self.plan
 
 
 def generate(
@@ -44,12 +55,12 @@ def generate(
     target: str = "h100",
     *,
     dtype: str | None = None,
-    plan: Plan | Mapping[str, int] | None = None,
+    plan: Plan | CpuPlan | Mapping[str, int] | None = None,
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
 ) -> Generated:
-    """Compile ``spec`` for ``target`` (a device or an architecture) up to the source text.
+    """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
 
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
@@ -62,9 +73,13 @@ def generate(
     element = dtype or spec.dtype or DEFAULT_DTYPE
     definition = spec.definition
     graph = _graph(definition, element, False)
-    if not isinstance(plan, Plan):
+    if not isinstance(plan, (Plan, CpuPlan)):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
-        plan = choose_plan(problem, find_target(target), checked_overrides(plan))
+        cpu = find_cpu(target)
+        if cpu:
+            plan = choose_cpu_plan(problem, cpu, checked_overrides(plan, CPU_CHOICES))
+        else:
+            plan = choose_plan(problem, find_target(target), checked_overrides(plan, GPU_CHOICES))
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -80,6 +95,9 @@ def generate(
         command or f"attngen generate {spec.name}.toml --target {target}",
         not (dtype or spec.dtype),
     )
+    if isinstance(plan, CpuPlan):
+        made = emit_cpu(graph, schedule, plan, origin)
+        return Generated(definition, graph, schedule, plan, made.text, made.interface)
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
 
 
@@ -116,16 +134,16 @@ def compile(
     spec: AttentionSpec,
     backend: str | None = None,
     target: str | None = None,
-    plan: Plan | Mapping[str, int] | None = None,
+    plan: Plan | CpuPlan | Mapping[str, int] | None = None,
 ) -> Attention:
     """A callable for the variant: ``f(q, k, v, *, return_lse=False, out=None, **params_and_tensors)``."""
     as_spec(spec)
-    if target is not None:
+    if target is not None and find_cpu(target) is None:
         find_target(target)
-    plan = plan if isinstance(plan, Plan) else checked_overrides(plan)
+    plan = plan if isinstance(plan, (Plan, CpuPlan)) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
         made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
-        return Emitted(made.text, made.plan, made.schedule)
+        return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

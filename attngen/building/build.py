@@ -23,7 +23,7 @@ from attngen.machine_code.kernel import Kernel, from_record
 from attngen.machine_code.rates import residency, with_rates
 from attngen.pipeline import Generated, generate, problem_of
 from attngen.planner.choose import rank_plans
-from attngen.planner.overrides import checked_overrides
+from attngen.planner.overrides import GPU_CHOICES, checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.targets.load import find_target
@@ -55,7 +55,7 @@ def build(
     """
     as_spec(spec)
     device = find_target(target)
-    plan = plan if isinstance(plan, Plan) else checked_overrides(plan)
+    plan = plan if isinstance(plan, Plan) else checked_overrides(plan, GPU_CHOICES)
     store = store or BuildStore()
     problem = problem_of(spec, dtype, seqlen_q)
     with _given_or_own(workers) as compilers:
@@ -125,12 +125,12 @@ def job_of(made: Generated, target: Target) -> Job:
         source=without_header(made.text),
         kernel=KERNEL,
         arguments=kernel_signature(made),
-        constants=(("BLOCK_M", made.plan.block_m), ("BLOCK_N", made.plan.block_n)),
+        constants=(("BLOCK_M", made.gpu_plan.block_m), ("BLOCK_N", made.gpu_plan.block_n)),
         backend=backend_of(target),
         arch=target.arch,
         warp_size=target.warp_size,
-        num_warps=made.plan.num_warps,
-        num_stages=made.plan.num_stages,
+        num_warps=made.gpu_plan.num_warps,
+        num_stages=made.gpu_plan.num_stages,
         triton=triton_version(),
     )
 

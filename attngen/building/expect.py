@@ -19,7 +19,7 @@ from attngen.targets.target import Target
 
 def expectation(made: Generated, problem: Problem, target: Target) -> Expected:
     """What the plan promised of the machine code."""
-    plan = made.plan
+    plan = made.gpu_plan
     columns = sum(plan.chunks_qk) + sum(plan.chunks_v)
     return Expected(
         kind=instruction(_candidate(plan), problem, target),
@@ -63,7 +63,7 @@ def with_masks(loops: tuple[Loop, ...], made: Generated) -> tuple[Loop, ...]:
 
 def _sweep_lines(made: Generated) -> list[tuple[int, bool]]:
     """(line, masked) of the head of every loop over key tiles."""
-    view = make_view(made.graph, made.schedule, made.plan, Origin("", "", "", False))
+    view = make_view(made.graph, made.schedule, made.gpu_plan, Origin("", "", "", False))
     lines = [line.strip() for line in made.text.splitlines()]
     found, start = [], 0
     for sweep in view.loops:

@@ -33,7 +33,7 @@ class KernelArgument:
 
 def kernel_signature(made: Generated) -> tuple[KernelArgument, ...]:
     """One entry a runtime argument, in order, for contiguous tensors whose lengths are multiples of 16."""
-    view = make_view(made.graph, made.schedule, made.plan, Origin("", "", "", False))
+    view = make_view(made.graph, made.schedule, made.gpu_plan, Origin("", "", "", False))
     return tuple(_argument(item, made.definition.head_dim) for item in view.arguments)
 
 

@@ -19,6 +19,7 @@ from attngen.expr.evaluate import Env
 from attngen.expr.op import TensorRef
 from attngen.language.definition import Blocks, Definition, Softmax
 from attngen.oracle import definition_of, environment, reference
+from attngen.runtime.tensors import way_to_run
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def exact(spec: Any, case: Case) -> Exact:
     out, lse = reference(spec, case.q, case.k, case.v, **case.values)
     plain_out, _ = plain.attention(definition, env, case.q, case.k, case.v)
     # lse leaves a kernel in fp32 and is made of fp32 scores, whatever the dtype of q: plain PyTorch likewise
-    wide_out, plain_lse = plain.attention(definition, env, case.q.float(), case.k.float(), case.v.float())
+    wide = (x.to(plain.real_of(case.q)) for x in (case.q, case.k, case.v))
+    wide_out, plain_lse = plain.attention(definition, env, *wide)
     if not torch.isfinite(plain_out).all():  # q @ k overflowed in fp16: the yardstick is the rounded fp32 result
         plain_out = wide_out.to(TORCH[case.dtype])
     return Exact(out, lse, plain_out, plain_lse, _score_noise(definition, env, case))
@@ -54,18 +56,25 @@ def _score_noise(definition: Definition, env: Env, case: Case) -> float:
     values to two roundings of 1, not of the value: hardware has them no better, and c * tanh(s / c) then
     carries the rounding of c.
     """
-    k = case.k.float().repeat_interleave(definition.heads.group, dim=1)
-    scale = float(plain.evaluate(definition.scale, env))
-    products = case.q.float() @ k.transpose(-1, -2) * scale
-    error = EPS["fp32"] * (case.q.float().abs() @ k.abs().transpose(-1, -2)) * abs(scale)
-    scores = plain.evaluate(definition.score, env, products)
-    up, down = (plain.evaluate(definition.score, env, products + s * error, 2 * s * EPS["fp32"]) for s in (1, -1))
+    real = plain.real_of(case.q)
+    eps = EPS[accuracy(case.dtype)]
+    q, k = case.q.to(real), case.k.to(real).repeat_interleave(definition.heads.group, dim=1)
+    scale = float(plain.evaluate(definition.scale, env, real=real))
+    products = q @ k.transpose(-1, -2) * scale
+    error = eps * (q.abs() @ k.abs().transpose(-1, -2)) * abs(scale)
+    scores = plain.evaluate(definition.score, env, products, real=real)
+    up, down = (plain.evaluate(definition.score, env, products + s * error, 2 * s * eps, real) for s in (1, -1))
     keep = plain.evaluate(definition.mask, env) & torch.isfinite(scores)
     moved = torch.maximum((up - scores).abs(), (down - scores).abs()).nan_to_num(0.0, 0.0, 0.0)
     largest = _largest(torch.where(keep, scores.abs(), 0.0))
     if isinstance(definition.normalizer, Softmax) and isinstance(definition.normalizer.sink, TensorRef):
         largest = max(largest, _largest(torch.from_numpy(env.tensors[definition.normalizer.sink].copy()).abs()))
-    return SCORE_ROUNDINGS * EPS["fp32"] * (1.0 + largest) + _largest(torch.where(keep, moved, 0.0))
+    return SCORE_ROUNDINGS * eps * (1.0 + largest) + _largest(torch.where(keep, moved, 0.0))
+
+
+def accuracy(dtype: str) -> str:
+    """The dtype of scores and lse: fp64 for fp64, fp32 for everything else."""
+    return "fp64" if dtype == "fp64" else "fp32"
 
 
 def _largest(x: torch.Tensor) -> float:
@@ -86,18 +95,20 @@ def check(
     kv_batch: int | None = None,
     magnitude: float = 1.0,
     target: str | None = None,
+    backend: str | None = None,
     attention: Any = None,
 ) -> None:
-    """Interpret the kernel on one random case; AssertionError says what is wrong and how to see it again.
+    """Run the kernel on one random case; AssertionError says what is wrong and how to see it again.
 
-    Every access is checked against its tensor, outputs start as NaN, and NaN lies around the inputs.
-    ``attention``: a compiled variant, else `attngen.compile(spec, target=target)`. ``blocks`` pins (q, kv) tile sizes.
+    Outputs start as NaN, and NaN lies around the inputs; in the interpreter every access is also checked against
+    its tensor. ``attention``: a compiled variant, else `attngen.compile(spec, backend, target)`. ``blocks`` pins
+    (q, kv) tile sizes.
     """
     if attention is None:
         import attngen
 
         spec = spec.replace(blocks=Blocks(*blocks)) if blocks else spec
-        attention = attngen.compile(spec, target=target)
+        attention = attngen.compile(spec, backend=backend, target=target)
     case = build(
         spec, batch, m, n, dtype, seed, values=values, layout=layout, kv_batch=kv_batch, magnitude=magnitude
     )  # fmt: skip
@@ -124,7 +135,9 @@ def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous", 
     out = poisoned(empty, "contiguous" if layout == "strided" else layout)
     inputs = [x.clone() for x in (here.q, here.k, here.v)]
     try:
-        with poisoned_allocations(), sanitizer() if device is None else contextlib.nullcontext():
+        native = device is None and way_to_run(here.q, attention.backend, attention.variant.target) == "native"
+        interpreted = device is None and not native
+        with poisoned_allocations(), sanitizer() if interpreted else contextlib.nullcontext():
             answer = attention(here.q, here.k, here.v, return_lse=with_lse, out=out, **here.values)
     except Exception as error:
         reason = cause(error)
@@ -136,7 +149,7 @@ def problems(spec: Any, attention: Any, case: Case, layout: str = "contiguous", 
     noise, noise_rms, noise_lse = noises(right.out, numpy64(case.v), right.score_noise, case.dtype)
     wrong = compare("out", out, right.out, right.plain_out, case.dtype, noise, noise_rms)
     if with_lse:
-        wrong += compare("lse", lse, right.lse, right.plain_lse, "fp32", noise_lse, noise_lse)
+        wrong += compare("lse", lse, right.lse, right.plain_lse, accuracy(case.dtype), noise_lse, noise_lse)
     if not guards_intact(out):
         wrong.append("out: the kernel wrote past its rows")
     changed = [

@@ -14,7 +14,7 @@ from attngen.language.definition import Definition
 from attngen.oracle import definition_of
 
 TORCH = {
-    "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,
+    "fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,
     "int32": torch.int32, "int64": torch.int64, "bool": torch.bool,
 }  # fmt: skip
 
@@ -59,10 +59,10 @@ def build(
     heads, dim = definition.heads, definition.head_dim
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator).to(TORCH[dtype])
+        return torch.randn(shape, generator=generator).to(TORCH[dtype])  # fp64 as well: the draws stay the same
 
     kv = kv_batch or batch
-    q = (normal(batch, heads.q, m, dim.qk).float() * magnitude).to(TORCH[dtype])
+    q = (normal(batch, heads.q, m, dim.qk).double() * magnitude).to(TORCH[dtype])
     k, v = normal(kv, heads.kv, n, dim.qk), normal(kv, heads.kv, n, dim.v)
     captured = set(getattr(spec, "captured", {})) - set(values or {})
     given = arguments(definition, batch, m, n, generator, values or {}, captured)

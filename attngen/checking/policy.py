@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-FACTORS = {"fp32": 2.0, "fp16": 2.0, "bf16": 2.0}
-EPS = {"fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7}
+FACTORS = {"fp64": 2.0, "fp32": 2.0, "fp16": 2.0, "bf16": 2.0}
+EPS = {"fp64": 2.0**-52, "fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7}
 SCORE_ROUNDINGS = 8
-"""fp32 roundings of a score on its way: scale, score steps, log2(e), the subtraction of the row maximum. What
-the sum of the product itself loses is added for each element, see `attngen.checking.check`."""
+"""Roundings of a score on its way, in fp32 (fp64 for fp64): scale, score steps, log2(e), the subtraction of the row
+maximum. What the sum of the product itself loses is added for each element, see `attngen.checking.check`."""
 
 Array = np.ndarray[Any, Any]
 

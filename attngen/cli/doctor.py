@@ -75,17 +75,41 @@ def _gpu() -> Finding:
     try:
         name, arch = device_arch()
     except AttngenError:
-        return Finding("GPU", "warn", "none seen by torch", "TRITON_INTERPRET=1 runs kernels on the CPU, slowly")
+        return Finding("GPU", "warn", "none seen by torch: kernels run on the CPU")
     try:
         return Finding("GPU", "ok", f"{name} ({arch}), planned for as {probe_target().name}")
     except AttngenError as error:
         return Finding("GPU", "warn", error.what, error.remedy)
 
 
+def _cpu() -> Finding:
+    from attngen.errors import AttngenError
+    from attngen.runtime.native.isa import detect
+
+    try:
+        cpu = detect()
+    except AttngenError as error:
+        return Finding("CPU", "warn", error.what, error.remedy)
+    dot = ", products of bf16 pairs" if cpu.dot_bf16 else ""
+    return Finding("CPU", "ok", f"{cpu.arch}: {cpu.registers} vectors of {8 * cpu.vector_bytes} bits{dot}")
+
+
+def _compiler() -> Finding:
+    from attngen.errors import AttngenError
+    from attngen.runtime.native.compiler import find_compiler
+
+    try:
+        return Finding("C++ compiler", "ok", str(find_compiler()))
+    except AttngenError as error:
+        return Finding("C++ compiler", "warn", f"{error.what}: kernels cannot run on the CPU", error.remedy)
+
+
 def _interpreter() -> Finding:
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        return Finding("interpreter", "ok", "TRITON_INTERPRET=1: kernels run on the CPU")
-    return Finding("interpreter", "ok", "off; `attngen run` turns it on where there is no GPU")
+    from attngen.runtime.interpreter import interpreting
+
+    if interpreting():
+        return Finding("interpreter", "ok", "TRITON_INTERPRET is on: Triton kernels are interpreted on CPU tensors")
+    return Finding("interpreter", "ok", "off; `attngen run --backend triton` turns it on where there is no GPU")
 
 
 def _plots() -> Finding:
@@ -122,6 +146,8 @@ def doctor(as_json: AsJson = False) -> None:
         _torch(),
         _triton(),
         _gpu(),
+        _cpu(),
+        _compiler(),
         _interpreter(),
         _plots(),
         _cache(),

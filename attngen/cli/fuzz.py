@@ -23,12 +23,15 @@ def fuzz(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Which stream of cases.")] = 0,
     backend: Annotated[
-        str | None, typer.Option("--backend", metavar="B", help="Of the kernels; default triton.")
+        str | None, typer.Option("--backend", metavar="B", help="triton (interpreted, the default) or cpu.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="J", help="Processes.")] = 2,
     only: Annotated[
         str | None, typer.Option("--only", metavar="KIND", help="kernels, or cheap: schedules, texts and traces.")
     ] = None,
+    sanitize: Annotated[
+        bool, typer.Option("--sanitize", help="With --backend cpu: kernels under ASan and UBSan, in a child.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run of this seed stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,13 +48,15 @@ def fuzz(
 
     if only is not None and only not in KINDS:
         raise SpecError(f"{only!r} is no kind of case", place="--only", remedy=f"use {' or '.join(KINDS)}")
-    if backend not in (None, "triton"):
-        raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton, or leave it out")
+    if backend not in (None, "triton", "cpu"):
+        raise SpecError(f"{backend!r} is no backend", place="--backend", remedy="use triton or cpu, or leave it out")
     if minutes is not None and not isfinite(minutes):
         raise SpecError(f"{minutes} minutes never end", place="--minutes", remedy="give a number, or --cases")
-    prepare_torch()
+    if sanitize:
+        _in_a_sanitized_child(backend)
+    prepare_torch("cpu" if backend == "cpu" else "triton")
     cases = 1000 if cases is None and minutes is None else cases
-    path = state_path(seed, generator_identity()["generator"])
+    path = state_path(seed, generator_identity()["generator"], backend)
     state = State.load(path, seed) if resume else State(seed)
     before = len(state.failures)
     kinds = KINDS if only is None else (only,)
@@ -75,6 +80,21 @@ def fuzz(
         _print(state, monotonic() - start, scripts)
     if state.failures:
         raise typer.Exit(1)
+
+
+def _in_a_sanitized_child(backend: str | None) -> None:
+    """The same command again where kernels are instrumented; returns only in that child."""
+    import subprocess
+    import sys
+
+    from attngen.runtime.native.compiler import find_compiler
+    from attngen.runtime.native.sanitize import sanitized_environment, sanitizing
+
+    if backend != "cpu":
+        raise SpecError("--sanitize is for native kernels", place="--sanitize", remedy="add --backend cpu")
+    if not sanitizing():
+        command = [sys.executable, "-m", "attngen", *sys.argv[1:]]
+        raise typer.Exit(subprocess.run(command, env=sanitized_environment(find_compiler()), check=False).returncode)
 
 
 class _Progress:

@@ -19,6 +19,8 @@ FAMILIES = {
     "gfx942": "gfx942",
 }
 IN_EVERY_FAMILY = ("llama2_70b", "mistral_7b", "gemma2")
+CPU = "cpu"
+FOR_CPUS = ("mistral_7b", "gemma2", "packed_documents")
 
 
 class GalleryError(AttngenError):
@@ -43,12 +45,14 @@ def repository() -> Path:
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Every example for the main target, and three of them for each family."""
+    """Every example for the main target, three of them for each family, and three in C++."""
     for spec in sorted((root / "examples").glob("*.toml")):
         yield Entry(spec, MAIN_TARGET, root / "generated" / MAIN_TARGET / f"{spec.stem}.py")
         if spec.stem in IN_EVERY_FAMILY:
             for folder, target in FAMILIES.items():
                 yield Entry(spec, target, root / "generated" / folder / f"{spec.stem}.py")
+        if spec.stem in FOR_CPUS:
+            yield Entry(spec, CPU, root / "generated" / CPU / f"{spec.stem}.cpp")
 
 
 def _text(entry: Entry) -> str:
@@ -64,7 +68,8 @@ def _text(entry: Entry) -> str:
 
 def _strangers(root: Path, wanted: set[Path]) -> list[Path]:
     """Files that no example makes any more."""
-    return sorted(path for path in (root / "generated").glob("*/*.py") if path not in wanted)
+    found = [*(root / "generated").glob("*/*.py"), *(root / "generated").glob("*/*.cpp")]
+    return sorted(path for path in found if path not in wanted)
 
 
 def write_gallery() -> None:

@@ -27,7 +27,7 @@ def generate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Emit a kernel that needs only torch and triton."""
+    """Emit a kernel that stands alone: Triton for a GPU, C++ for a CPU."""
     if everything:
         if spec is not None:
             raise SpecError("--all takes every example", place=str(spec), remedy="leave SPEC out, or leave --all out")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec in TOML, for example examples/mistral_7b.toml.")]
 TargetName = Annotated[
-    str, typer.Option("--target", "-t", metavar="T", help="The GPU: a name of `attngen targets` or an alias (h100).")
+    str, typer.Option("--target", "-t", metavar="T", help="A name of `attngen targets` or an alias: h100, cpu.")
 ]
 PlanText = Annotated[
     str | None,

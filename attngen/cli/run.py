@@ -26,6 +26,7 @@ TF32_NOISE = 2.0**-7  # the same for products of 10-bit fractions
 FLUSHED = {"fp16": 2.0**-25, "bf16": 0.0, "fp32": 0.0}  # weights below half the least fp16 number vanish
 LSE_NOISE = 2.0**-14
 MOST_PAIRS = 1 << 28
+_WAYS = {"native": "cpu", "launch": "triton", "interpret": "triton interpreter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ def run(
         str | None, typer.Option("--heads", metavar="Q,KV", help="Fewer heads than the spec has, to be quick.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option("--backend", metavar="B", help="triton. Default: by the machine.")
+        str | None,
+        typer.Option(
+            "--backend", metavar="B", help="triton (without a GPU: interpreted) or cpu. Default: by the machine."
+        ),
     ] = None,
     dtype: DtypeName = None,
     plan: PlanText = None,
@@ -114,13 +118,13 @@ def with_heads(spec: AttentionSpec, text: str) -> AttentionSpec:
     return spec.replace(heads=counts[0] if len(counts) == 1 else tuple(counts))
 
 
-def prepare_torch() -> Any:
-    """torch; where it sees no GPU, Triton's interpreter is switched on before triton is imported."""
+def prepare_torch(backend: str | None = None) -> Any:
+    """torch; for "triton" without a GPU its interpreter is switched on before triton is imported."""
     try:
         import torch
     except ImportError as error:
         raise RuntimeMissingError("torch is not installed", remedy="pip install 'attngen[torch]'") from error
-    if not torch.cuda.is_available():
+    if backend == "triton" and not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")
     return torch
 
@@ -141,13 +145,15 @@ def judge(
 
     definition = spec.definition
     drawn = sample(definition, sizes, values or {}, seed)  # what is wrong with the values is said before torch comes
-    torch = prepare_torch()
+    torch = prepare_torch(backend)
     import numpy as np
 
     from attngen import pipeline
 
     name = definition.dtype or dtype or "bf16"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    from attngen.runtime.tensors import way_to_run
+
+    device = "cuda" if torch.cuda.is_available() and backend != "cpu" else "cpu"
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
     q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
     tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}
@@ -169,7 +175,7 @@ def judge(
         spec=spec.name,
         dtype=name,
         shape=f"{sizes.batch} x {definition.heads.q}/{definition.heads.kv} x {sizes.queries} x {sizes.keys}",
-        backend=backend or ("triton" if device == "cuda" else "triton interpreter"),
+        backend=_WAYS[way_to_run(q, backend)],
         error=float(error[worst]),
         allowed=float(allowed[worst]),
         where=tuple(int(i) for i in worst),

@@ -1,4 +1,4 @@
-"""``attngen targets``: the GPUs that plans are made for."""
+"""``attngen targets``: the GPUs and CPUs that plans are made for."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from attngen.cli.options import AsJson
 
 
 def targets(as_json: AsJson = False) -> None:
-    """List the GPUs that attngen plans for, with the figures it plans by."""
+    """List the GPUs and CPUs that attngen plans for, with the figures it plans by."""
     from attngen.cli.output import console, print_json
+    from attngen.targets.cpu import CPUS
     from attngen.targets.load import load_targets
 
     rows = load_targets()
     if as_json:
-        print_json([asdict(target) for target in rows])
+        print_json([*map(asdict, rows), *map(asdict, CPUS)])
         return
 
     from rich.table import Table
@@ -37,4 +38,17 @@ def targets(as_json: AsJson = False) -> None:
             str(target.smem_per_block // 1024),
             ", ".join(target.aliases),
         )
+    console().print(table)
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("CPU")
+    table.add_column("arch")
+    for heading in ("vector bits", "vectors", "bf16 pairs"):
+        table.add_column(heading, justify="right")
+    table.add_column("also called")
+    for cpu in CPUS:
+        dot = "yes" if cpu.dot_bf16 else "-"
+        row = (cpu.name, cpu.arch, str(8 * cpu.vector_bytes), str(cpu.registers), dot, ", ".join(cpu.aliases))
+        table.add_row(*row)
+    console().print()
     console().print(table)

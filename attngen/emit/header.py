@@ -14,6 +14,18 @@ _WIDTH = 112
 
 def header(name: str, doc: str, definition: Definition, plan: Plan, origin: str, dtype_assumed: bool) -> str:
     """A module docstring; texts of the user are escaped, so that no spec can end it early."""
+    cut = (
+        f"{plan.target} ({plan.arch}): tiles of {plan.block_m} x {plan.block_n}, {plan.num_warps} warps, "
+        f"{plan.num_stages} stages"
+    )
+    text = facts_text(name, doc, definition, plan.dtype, cut, origin, dtype_assumed)
+    return f'"""{_escape(text)}\n"""'
+
+
+def facts_text(
+    name: str, doc: str, definition: Definition, dtype: str, cut: str, origin: str, dtype_assumed: bool
+) -> str:
+    """What a file computes and how it was made, for the header of any language. ``cut``: the plan in words."""
     heads, width = definition.heads, definition.head_dim
     lines = [f"{name}: {_first_line(doc)}" if doc else f"{name}: attention forward", ""]
     lines += [f"  {line}" for line in _rest(doc)]
@@ -24,9 +36,8 @@ def header(name: str, doc: str, definition: Definition, plan: Plan, origin: str,
         "score": "" if definition.score is SCORE else str(definition.score),
         "mask": "every key" if definition.mask is TRUE else str(definition.mask),
         "sink": _sink(definition),
-        "dtype": plan.dtype + (" (assumed: the spec names none)" if dtype_assumed else ""),
-        "plan": f"{plan.target} ({plan.arch}): tiles of {plan.block_m} x {plan.block_n}, {plan.num_warps} warps, "
-        f"{plan.num_stages} stages",
+        "dtype": dtype + (" (assumed: the spec names none)" if dtype_assumed else ""),
+        "plan": cut,
     }
     for key, value in facts.items():
         if value:
@@ -37,13 +48,15 @@ def header(name: str, doc: str, definition: Definition, plan: Plan, origin: str,
         f"  {origin}",
         "Change the spec and generate again.",
     ]
-    text = "\n".join(line.rstrip() for line in lines)
-    return f'"""{_escape(text)}\n"""'
+    return _printable("\n".join(line.rstrip() for line in lines))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c == "\n" or c.isprintable() else " " for c in text)
 
 
 def _escape(text: str) -> str:
-    printable = "".join(c if c == "\n" or c.isprintable() else " " for c in text)
-    return printable.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
 def _first_line(doc: str) -> str:

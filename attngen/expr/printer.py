@@ -27,7 +27,8 @@ class Dialect:
 
     ``binary``: (precedence, sign), higher binds tighter; ``chains``: precedences whose operators do not
     associate (comparisons in Python). ``prefix``: (precedence, sign). ``calls``: a format with {0}, {1}, ...
-    ``floor_division``: the spellings of // and % when the left side may be negative.
+    ``floor_division``: the spellings of // and % when the left side may be negative. ``literal`` prints a finite
+    float; ``apart``: (operation, operand) that get parentheses for the reader's sake.
     """
 
     binary: Mapping[Op, tuple[int, str]]
@@ -40,6 +41,8 @@ class Dialect:
     infinity: str
     nan: str
     broadcast: Callable[[str, Axis], str]
+    literal: Callable[[float], str] = repr
+    apart: Callable[[Op, Op], bool] = lambda operation, operand: False
 
     def covers(self) -> set[Op]:
         return {*self.binary, *self.prefix, *self.calls, *self.floor_division}
@@ -152,7 +155,8 @@ class Printer:
 
         def at(i: int, floor: int) -> str:
             text, strength = done[args[i]]
-            return text if strength >= floor else f"({text})"
+            bare = strength >= floor and (strength == ATOM or not dialect.apart(node.op, args[i].op))
+            return text if bare else f"({text})"
 
         if node.op is Op.CONST:
             return self._constant(node)
@@ -205,7 +209,7 @@ class Printer:
             if math.isinf(value):
                 return (self.dialect.infinity if value > 0 else f"-{self.dialect.infinity}"), ATOM if value > 0 else 0
         strength = ATOM if math.copysign(1.0, value) > 0 else self.dialect.prefix[Op.NEG][0]
-        return repr(value), strength
+        return self.dialect.literal(value) if isinstance(value, float) else repr(value), strength
 
 
 _STEM = {Op.SUB: "distance", Op.LOAD: "value", Op.EXP2: "exp", Op.FLOORDIV: "block", Op.MOD: "phase"}

@@ -11,9 +11,6 @@ from attngen.fuzz.expressions import Tree
 from attngen.fuzz.grow import Grower
 from attngen.fuzz.vocabulary import MASKS, SCORES, Names
 
-SHAPES_A_SPEC = 3
-"""Neighbouring indices share a spec, so that its kernel is compiled once."""
-
 Node = list[Any]
 """["vocabulary", source], ["mod", tree], ["text", tree], ["~", node], or [sign, node, node] with & | ^."""
 
@@ -22,10 +19,46 @@ DIMS = ((16, 16), (16, 16), (32, 32), (32, 32), (8, 8), (24, 24), (40, 40), (64,
         (32, 16), (24, 40), (48, 64), (72, 16))  # fmt: skip
 LENGTHS = (1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 80, 96, 101)
 BLOCKS = (None, 16, 16, 32, 32, 64)
-TARGETS = ("h100", "h100", "h100", "a100", "a100", "b200", "mi300x")
 LAYOUTS = ("contiguous", "contiguous", "transposed", "gapped", "strided", "unaligned")
-MOST_TILES = 16
-"""(query tile, key tile, head, batch) visits of one case: the interpreter takes some milliseconds for each."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What the cases of one way of running are drawn from.
+
+    ``shapes_a_spec``: that many neighbouring indices share a spec, so that its kernel is compiled once.
+    ``most_tiles``: (query tile, key tile, head, batch) visits of one case; ``most_pairs``: of (query, key, head,
+    batch), which the oracle computes one by one.
+    """
+
+    shapes_a_spec: int
+    dtypes: tuple[str, ...]
+    targets: tuple[str, ...]
+    lengths: tuple[int, ...]
+    most_tiles: int
+    most_pairs: int
+
+
+INTERPRETED = Range(
+    shapes_a_spec=3,
+    dtypes=("fp32", "fp16", "bf16"),
+    targets=("h100", "h100", "h100", "a100", "a100", "b200", "mi300x"),
+    lengths=LENGTHS,
+    most_tiles=16,  # the interpreter takes some milliseconds for each
+    most_pairs=2**31,
+)
+NATIVE = Range(
+    shapes_a_spec=20,  # compiling takes as long as some tens of calls
+    dtypes=("fp32", "fp32", "fp16", "bf16", "bf16", "fp64"),
+    targets=("cpu", "cpu", "cpu", "avx2", "sse"),
+    lengths=(*LENGTHS, 127, 128, 129, 191, 193, 255, 257, 300, 511, 640),
+    most_tiles=2**31,
+    most_pairs=250_000,
+)
+
+
+def range_of(backend: str | None) -> Range:
+    return NATIVE if backend == "cpu" else INTERPRETED
 
 
 @dataclass(frozen=True)
@@ -65,10 +98,11 @@ class Case:
         return cls(**{**record, **pairs, "declared": declared})
 
 
-def random_case(seed: int, index: int) -> Case:
+def random_case(seed: int, index: int, drawn_from: Range = INTERPRETED) -> Case:
     """Case ``index`` of the stream ``seed``."""
-    spec = _spec(np.random.default_rng([seed, index // SHAPES_A_SPEC]))
-    return _call(np.random.default_rng([seed, index // SHAPES_A_SPEC, 1 + index % SHAPES_A_SPEC]), spec)
+    number, shape = divmod(index, drawn_from.shapes_a_spec)
+    spec = _spec(np.random.default_rng([seed, number]), drawn_from)
+    return _call(np.random.default_rng([seed, number, 1 + shape]), spec, drawn_from)
 
 
 def random_mask(rng: np.random.Generator, names: Names, depth: int) -> Node:
@@ -136,10 +170,10 @@ def _grower(rng: np.random.Generator, names: Names, callable_: bool) -> Grower:
 
 def random_sources(rng: np.random.Generator) -> Case:
     """The spec of a case, as one call of any length would have it."""
-    return _spec(rng)
+    return _spec(rng, INTERPRETED)
 
 
-def _spec(rng: np.random.Generator) -> Case:
+def _spec(rng: np.random.Generator, drawn_from: Range) -> Case:
     heads = HEADS[rng.integers(len(HEADS))]
     names = Names(rng, heads)
     mask = None if rng.random() < 0.08 else random_mask(rng, names, int(rng.choice(4, p=[0.3, 0.3, 0.25, 0.15])))
@@ -151,20 +185,20 @@ def _spec(rng: np.random.Generator) -> Case:
     elif kind < 0.35:
         sink = names.some('"off_by_one"', names.captured("normal", "H"), repr(names.declare(["H"], "fp32")))
     scale = None if rng.random() < 0.8 else names.some("0.3", "1.0", repr(names.param("float32")))
-    dtype = names.some("fp32", "fp16", "bf16")
+    dtype = names.some(*drawn_from.dtypes)
     blocks = (None, None) if rng.random() < 0.3 else (names.some(*BLOCKS), names.some(*BLOCKS))
     case = Case(
         heads=heads,
         dim=DIMS[rng.integers(len(DIMS))],
         dtype=dtype,
-        pinned_dtype=bool(rng.random() < 0.3),
+        pinned_dtype=bool(rng.random() < 0.3) and dtype != "fp64",
         mask=mask,
         scores=scores,
         scale=scale,
         normalizer=normalizer,
         sink=sink,
         blocks=blocks,
-        target=names.some(*TARGETS),
+        target=names.some(*drawn_from.targets),
         params=names.params,
         tensors=names.tensors,
         declared=names.declared,
@@ -172,8 +206,8 @@ def _spec(rng: np.random.Generator) -> Case:
     return pruned(case)
 
 
-def _call(rng: np.random.Generator, spec: Case) -> Case:
-    """The spec with the lengths and tensors of one call, small enough for an interpreter."""
+def _call(rng: np.random.Generator, spec: Case, drawn_from: Range) -> Case:
+    """The spec with the lengths and tensors of one call, small enough for who runs it."""
 
     def some(*values: Any) -> Any:
         return values[int(rng.integers(len(values)))]
@@ -185,15 +219,15 @@ def _call(rng: np.random.Generator, spec: Case) -> Case:
         case = replace(
             spec,
             batch=batch,
-            m=some(*LENGTHS, 1, 4, 16),
-            n=some(*LENGTHS, 65, 101),
+            m=some(*drawn_from.lengths, 1, 4, 16),
+            n=some(*drawn_from.lengths, 65, 101),
             kv_batch=1 if batch > 1 and rng.random() < 0.25 else None,
             layout=some(*LAYOUTS),
             magnitude=some(1.0, 1.0, 30.0),
             seed=int(rng.integers(1000)),
         )
         tiles = -(-case.m // tile_q) * -(-case.n // tile_kv) * case.heads[0] * batch
-        if tiles <= MOST_TILES:
+        if tiles <= drawn_from.most_tiles and case.m * case.n * case.heads[0] * batch <= drawn_from.most_pairs:
             return case
     return replace(case, batch=1, kv_batch=None, m=min(case.m, 17), n=min(case.n, 33))
 

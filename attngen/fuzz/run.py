@@ -16,7 +16,7 @@ from typing import Any
 from attngen.fuzz.work import Failure, Outcome, chunk
 
 KINDS = ("kernels", "cheap")
-CHUNK = {"kernels": 30, "cheap": 300}
+CHUNK = {"kernels": 60, "cheap": 300}
 
 
 @dataclass
@@ -62,11 +62,11 @@ class State:
             return cls(seed)
 
 
-def state_path(seed: int, generator: str) -> Path:
+def state_path(seed: int, generator: str, backend: str | None = None) -> Path:
     """In the cache directory. ``generator``: a hash of attngen's own files, as other code makes other cases."""
     from attngen.runtime.cache import default_root
 
-    return default_root() / "fuzz" / f"{seed}-{generator}.json"
+    return default_root() / "fuzz" / f"{seed}-{generator}{f'-{backend}' if backend else ''}.json"
 
 
 def run(

@@ -9,6 +9,7 @@ from typing import Any
 
 from attngen.fuzz.cases import Case, Node, pruned
 from attngen.fuzz.expressions import Tree, is_const, parts
+from attngen.runtime.tensors import is_native
 
 Fails = Callable[[Case], bool]
 
@@ -51,9 +52,10 @@ def _with(case: Case, name: str, value: Any) -> Case:
 
 
 def _sizes(case: Case) -> Iterator[Case]:
+    target = "cpu" if is_native(case.target) else "h100"
     plain = {
         "layout": "contiguous", "kv_batch": None, "batch": 1, "magnitude": 1.0, "dtype": "fp32",
-        "pinned_dtype": False, "blocks": (None, None), "target": "h100", "dim": (16, 16), "heads": (1, 1), "seed": 0,
+        "pinned_dtype": False, "blocks": (None, None), "target": target, "dim": (16, 16), "heads": (1, 1), "seed": 0,
     }  # fmt: skip
     for name, value in plain.items():
         if getattr(case, name) != value:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from attngen.fuzz.cases import Case, random_case
+from attngen.fuzz.cases import Case, Range, random_case, range_of
 from attngen.fuzz.kernels import Kernels
 from attngen.fuzz.script import script
 from attngen.fuzz.shrink import shrink
@@ -44,16 +44,16 @@ def chunk(kind: str, seed: int, start: int, count: int, backend: str | None = No
     indices = range(start, start + count)
     if kind == "cheap":
         return Outcome(count, 0, [found for i in indices if (found := _cheap(seed, i)) is not None])
-    kernels = Kernels(backend)
+    kernels, drawn_from = Kernels(backend), range_of(backend)
     failures: list[Failure] = []
     known = (-1, "")
     for index in indices:
-        case = random_case(seed, index)
+        case = random_case(seed, index, drawn_from)
         problems = limited(kernels, case)
-        if problems and known == (start_of(index), _kind(problems)):  # the same spec, the same finding
+        if problems and known == (start_of(index, drawn_from), _kind(problems)):  # the same spec, the same finding
             failures.append(Failure(kind, seed, index, problems, case.record(), ""))
         elif problems:
-            known = start_of(index), _kind(problems)
+            known = start_of(index, drawn_from), _kind(problems)
             failures.append(_made_small(seed, index, case, problems, backend))
     return Outcome(count - kernels.refused, kernels.refused, failures)
 
@@ -77,16 +77,14 @@ def _made_small(seed: int, index: int, case: Case, problems: list[str], backend:
         case = shrink(case, fails)
         problems = limited(alone, case)
     else:
-        problems = [*problems, f"only after the cases before it: {start_of(index)} to {index}"]
-    title = f"attngen fuzz --seed {seed}, case {index}"
+        problems = [*problems, f"only after the cases before it: {start_of(index, range_of(backend))} to {index}"]
+    title = f"attngen fuzz --seed {seed}{f' --backend {backend}' if backend else ''}, case {index}"
     return Failure("kernels", seed, index, problems, case.record(), script(case, title, problems))
 
 
-def start_of(index: int) -> int:
+def start_of(index: int, drawn_from: Range) -> int:
     """The first case that shares its kernel."""
-    from attngen.fuzz.cases import SHAPES_A_SPEC
-
-    return index - index % SHAPES_A_SPEC
+    return index - index % drawn_from.shapes_a_spec
 
 
 def _kind(problems: list[str]) -> str:

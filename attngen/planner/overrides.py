@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from attngen.errors import PlanError, did_you_mean
 
-_SIZES = ("block_m", "block_n", "num_warps", "num_stages", "pack")
 _FLAGS = ("descriptors",)
+GPU_CHOICES = ("block_m", "block_n", "num_warps", "num_stages", "pack", *_FLAGS)
+CPU_CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
+_CHOICES = tuple(dict.fromkeys(GPU_CHOICES + CPU_CHOICES))
 _FLAG_WORDS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 
 
@@ -20,8 +22,8 @@ def parse_plan_overrides(text: str) -> dict[str, int]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, word = (piece.strip() for piece in part.partition("="))
         place = f"--plan `{part}`"
-        if name not in (*_SIZES, *_FLAGS):
-            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(name, (*_SIZES, *_FLAGS)))
+        if name not in _CHOICES:
+            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(name, _CHOICES))
         if not equals or not word:
             raise PlanError(f"`{name}` has no value", place=place, remedy=f"{name}=<number>")
         if name in fixed:
@@ -42,8 +44,11 @@ def _flag(word: str, place: str) -> int:
     return _FLAG_WORDS[word.lower()]
 
 
-def checked_overrides(fixed: object) -> dict[str, int] | None:
-    """The fixed fields of a plan as a program gives them: a mapping of names to positive integers, or None."""
+def checked_overrides(fixed: object, choices: tuple[str, ...] = _CHOICES) -> dict[str, int] | None:
+    """The fixed fields of a plan as a program gives them: a mapping of names to positive integers, or None.
+
+    ``choices``: the names that there are; those of every target when it is not known yet.
+    """
     if fixed is None:
         return None
     if not isinstance(fixed, Mapping):
@@ -52,8 +57,8 @@ def checked_overrides(fixed: object) -> dict[str, int] | None:
         )
     for name, value in fixed.items():
         place = f"plan[{name!r}]"
-        if name not in (*_SIZES, *_FLAGS):
-            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(str(name), (*_SIZES, *_FLAGS)))
+        if name not in choices:
+            raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(str(name), choices))
         if not isinstance(value, int) or not (0 if name in _FLAGS else 1) <= value < 10**9:
             raise PlanError(f"{value!r} is no size", place=place, remedy="use a positive integer")
     return dict(fixed)

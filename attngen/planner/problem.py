@@ -8,7 +8,7 @@ from attngen.errors import PlanError, did_you_mean
 from attngen.expr.op import Op
 from attngen.language.definition import Blocks, Definition
 
-ELEMENT_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
+ELEMENT_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}
 NOMINAL_LENGTH = 8192
 """Lengths that are not given count as this: a long prefill."""
 DECODE_ROWS = 128

@@ -92,19 +92,41 @@ def _danger(root: Path) -> str:
     return ""
 
 
-def read_own(path: Path) -> str | None:
-    """The text of a regular file that belongs to this user or to root; None for all else, links included."""
+def read_trusted(path: Path) -> bytes | None:
+    """A regular file that belongs to this user or to root; None for all else, links included."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
     try:
-        with open(path, encoding="utf-8", newline="", opener=lambda name, _: os.open(name, flags)) as file:
+        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
             facts = os.fstat(file.fileno())
             return file.read() if stat.S_ISREG(facts.st_mode) and _trusted(facts.st_uid) else None
     except (OSError, ValueError):
         return None
 
 
+def read_own(path: Path) -> str | None:
+    """`read_trusted` as text; None for what is no UTF-8."""
+    content = read_trusted(path)
+    try:
+        return None if content is None else content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Under another name, then renamed: a reader sees all of it or what was there before."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 class Cache:
@@ -142,10 +164,10 @@ class Cache:
         entry = read_own(self.root / "entries" / f"{name}.json")
         try:
             record = json.loads(entry) if entry else {}
-            body, digest = {key: record[key] for key in ("identity", "metadata", "source")}, record["source"]
+            body, digest = {key: record[key] for key in ("identity", "metadata", "source", "suffix")}, record["source"]
             if record["sha256"] != digest_of(_canonical(body)) or body["identity"] != self._full(identity):
                 return None
-            path = self.root / "sources" / f"{digest}.py"
+            path = self.root / "sources" / f"{digest}{record['suffix']}"
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         source = read_own(path)
@@ -153,11 +175,18 @@ class Cache:
             return None
         return self._keep(name, Stored(source, digest, path, body["metadata"]))
 
-    def put(self, identity: Mapping[str, str], source: str, metadata: Mapping[str, Any] | None = None) -> Stored:
-        """Keep a source; damaged files of the same name are replaced."""
+    def put(
+        self,
+        identity: Mapping[str, str],
+        source: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        suffix: str = ".py",
+    ) -> Stored:
+        """Keep a source; damaged files of the same name are replaced. ``suffix``: of its language."""
         name, digest, facts = self._name(identity), digest_of(source), dict(metadata or {})
-        path = self.root / "sources" / f"{digest}.py"
-        body = {"identity": self._full(identity), "metadata": facts, "source": digest}
+        path = self.root / "sources" / f"{digest}{suffix}"
+        body = {"identity": self._full(identity), "metadata": facts, "source": digest, "suffix": suffix}
         record = _canonical({**body, "sha256": digest_of(_canonical(body))})
         if self._on_disk:
             try:
@@ -183,17 +212,23 @@ class Cache:
     def _name(self, identity: Mapping[str, str]) -> str:
         return digest_of(_canonical(self._full(identity)))
 
+    def folder(self, name: str) -> Path | None:
+        """A directory of the store for another kind of file; None when nothing is kept on disk."""
+        if not self._on_disk:
+            return None
+        path = self.root / name
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            danger = _danger(path) or ("" if os.access(path, os.W_OK) else "it cannot be written")
+        except OSError as error:
+            danger = error.strerror or str(error)
+        if danger:
+            self._forget_disk(danger)
+        return None if danger else path
+
     @staticmethod
     def _write(path: Path, text: str) -> None:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_whole(path, text.encode())
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attngen.emit.cpu.interface import Interface
+from attngen.planner.cpu import CpuPlan
 from attngen.planner.plan import Plan
 from attngen.tiling.schedule import Schedule
 
@@ -19,8 +21,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """What the pipeline answers to a request."""
+    """What the pipeline answers to a request. ``interface``: how native code is called; None for Triton."""
 
     source: str
-    plan: Plan
+    plan: Plan | CpuPlan
     schedule: Schedule
+    interface: Interface | None = None

@@ -34,7 +34,8 @@ _OURS = frozenset({"self", "q", "k", "v", "return_lse", "out", "unknown"})
 
 
 @cache
-def _compiled(text: str) -> Callable[..., Any]:
+def compiled(text: str) -> Callable[..., Any]:
+    """The function `shortcut` of a text that this package has written; a traceback shows its lines."""
     filename = f"<attngen shortcut {len(linecache.cache)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     scope: dict[str, Any] = {}
@@ -43,7 +44,7 @@ def _compiled(text: str) -> Callable[..., Any]:
 
 
 def _tensor_key(name: str) -> str:
-    return f"{name}.shape, {name}.stride(), {name}.dtype, {name}.get_device()"
+    return f"{name}.shape, {name}.stride(), {name}.dtype, {name}.device"
 
 
 @cache
@@ -57,7 +58,7 @@ def call_function(params: tuple[str, ...], tensors: tuple[str, ...]) -> Callable
     optional = "".join(f"\n            None if {x} is None else ({_tensor_key(x)})," for x in ("out", *tensors))
     numbers = "".join(f'\n            type({x}), {x} if "{x}" in self._keyed else None,' for x in params)
     given = ", ".join(f'"{name}": {name}' for name in names)
-    return _compiled(f'''\
+    return compiled(f'''\
 def shortcut(self, q, k, v, *, return_lse=False, out=None{keyword}, **unknown):
     """out, or (out, lse) with return_lse; see the class."""
     try:
@@ -121,7 +122,7 @@ def replay_factory(layout: Layout) -> Callable[[Sequence[Any], Sequence[Any], Se
     lse = "lse = empty_strided(lse_shape, lse_strides, dtype=float32, device=where)" if layout.lse else "lse = None"
     run = f"run(x, y, z, stream(device), function, packed, None, None, None, {', '.join(arguments.values())})"
     environment = ", ".join(ENVIRONMENT)
-    return _compiled(f"""\
+    return compiled(f"""\
 def shortcut(environment, constants, watched):
     {environment} = environment
     x, y, z = grid

@@ -10,17 +10,20 @@ from attngen.errors import CallError, RuntimeMissingError, did_you_mean
 from attngen.expr.op import Param, TensorRef
 from attngen.language.definition import Definition
 from attngen.runtime.interpreter import interpreting
+from attngen.targets.cpu import find_cpu
 
 _TORCH_NAMES = {
     "fp16": "float16",
     "bf16": "bfloat16",
     "fp32": "float32",
+    "fp64": "float64",
     "int32": "int32",
     "int64": "int64",
     "bool": "bool",
 }
 _OUR_NAMES = {f"torch.{theirs}": ours for ours, theirs in _TORCH_NAMES.items()}
 COMPUTE_DTYPES = ("fp16", "bf16", "fp32")
+NATIVE_DTYPES = (*COMPUTE_DTYPES, "fp64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,8 @@ class Checker:
     def fail(self, argument: str, what: str, remedy: str) -> CallError:
         return CallError(what, place=f"{self.name}, argument `{argument}`", remedy=remedy)
 
-    def inputs(self, q: Any, k: Any, v: Any) -> Sizes:
-        """q [B, Hq, M, Dqk], k [B or 1, Hkv, N, Dqk], v [B or 1, Hkv, N, Dv]: one dtype, one device."""
-        heads, dim = self.definition.heads, self.definition.head_dim
+    def tensors(self, q: Any, k: Any, v: Any) -> None:
+        """Three tensors of four dimensions."""
         for argument, tensor in (("q", q), ("k", k), ("v", v)):
             if not hasattr(tensor, "data_ptr"):
                 raise self.fail(argument, f"a {type(tensor).__name__}, not a torch tensor", "pass torch tensors")
@@ -70,13 +72,17 @@ class Checker:
                     f"shape {_shape(tensor)} has {tensor.dim()} dimensions",
                     "use [batch, heads, rows, head_dim]",
                 )
+
+    def inputs(self, q: Any, k: Any, v: Any, dtypes: Sequence[str] = COMPUTE_DTYPES) -> Sizes:
+        """q [B, Hq, M, Dqk], k [B or 1, Hkv, N, Dqk], v [B or 1, Hkv, N, Dv]: one dtype of these, one device."""
+        heads, dim = self.definition.heads, self.definition.head_dim
         batch, m, n = q.shape[0], q.shape[2], k.shape[2]
         self._expect("q", q, (batch, heads.q, m, dim.qk), "[B, Hq, M, D]")
         kv_batch = 1 if k.shape[0] == 1 else batch
         self._expect("k", k, (kv_batch, heads.kv, n, dim.qk), "[B or 1, Hkv, N, D]")
         self._expect("v", v, (1 if v.shape[0] == 1 else batch, heads.kv, n, dim.v), "[B or 1, Hkv, N, Dv]")
         dtype = dtype_name(q)
-        wanted = (self.definition.dtype,) if self.definition.dtype else COMPUTE_DTYPES
+        wanted = (self.definition.dtype,) if self.definition.dtype else dtypes
         if dtype not in wanted:
             raise self.fail(
                 "q", f"dtype {dtype}, the spec says {' or '.join(wanted)}", f"q.to({torch_dtype(wanted[0])})"
@@ -173,17 +179,37 @@ class Checker:
             )
 
 
-def way_to_run(tensor: Any) -> str:
-    """``launch`` on a GPU, ``interpret`` on the CPU with TRITON_INTERPRET=1, else an error with the ways out."""
-    if tensor.device.type == "cuda":  # torch's name for HIP devices as well
+def way_to_run(tensor: Any, backend: str | None = None, target: str | None = None) -> str:
+    """``native`` code, or Triton: ``launch`` on a GPU, ``interpret`` on the CPU; an error where there is no way.
+
+    A request is never replaced by another: a GPU named as target means Triton, as the backend "triton" does.
+    """
+    where = tensor.device.type
+    if backend == "cpu" or is_native(target):
+        if where == "cpu":
+            return "native"
+        raise RuntimeMissingError(
+            f"native code cannot run on {tensor.device} tensors",
+            place="attngen.compile(...)",
+            remedy="move the tensors to the CPU, or leave backend and target out",
+        )
+    if where == "cuda":  # torch's name for HIP devices as well
         return "interpret" if interpreting() else "launch"
-    if tensor.device.type == "cpu" and interpreting():
+    if where == "cpu" and interpreting():
         return "interpret"
+    if where == "cpu" and backend is None and target is None:
+        return "native"
     raise RuntimeMissingError(
         f"a Triton kernel cannot run on {tensor.device} tensors",
         place="attngen.compile(...)",
-        remedy="move the tensors to a GPU, or set TRITON_INTERPRET=1 before Python starts to interpret on the CPU",
+        remedy='move the tensors to a GPU, leave backend and target out (or backend="cpu") to run native code, '
+        "or set TRITON_INTERPRET=1 before Python starts to interpret on the CPU",
     )
+
+
+def is_native(target: str | None) -> bool:
+    """Whether a target is a CPU: "cpu", or a level of vector instructions such as "avx2"."""
+    return target is not None and find_cpu(target) is not None
 
 
 def target_of(tensor: Any) -> str:

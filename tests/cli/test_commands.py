@@ -141,8 +141,10 @@ def test_a_verdict_needs_the_lse_too() -> None:
 
 def test_targets(attngen: Run) -> None:
     rows = json.loads(attngen("targets", "--json").stdout)
-    assert {"sm_80", "sm_90", "gfx942"} <= {row["arch"] for row in rows}
-    assert "h100" in attngen("targets").stdout
+    assert {"sm_80", "sm_90", "gfx942", "avx512_bf16", "avx2", "neon"} <= {row["arch"] for row in rows}
+    shown = attngen("targets").stdout
+    assert "h100" in shown
+    assert "avx512_bf16" in shown
 
 
 def test_doctor(attngen: Run, tmp_path: Path) -> None:
@@ -150,7 +152,40 @@ def test_doctor(attngen: Run, tmp_path: Path) -> None:
     found = {finding["subject"]: finding for finding in report["findings"]}
     assert report["healthy"] is True
     assert str(tmp_path) in found["cache"]["detail"]
-    assert {"attngen", "Python", "torch", "triton", "GPU"} <= set(found)
+    assert {"attngen", "Python", "torch", "triton", "GPU", "CPU", "C++ compiler"} <= set(found)
+    assert "vectors of" in found["CPU"]["detail"]
+    assert found["C++ compiler"]["state"] == "ok"
+
+
+def test_doctor_without_a_compiler(attngen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    report = json.loads(attngen("doctor", "--json").stdout)
+    (finding,) = (one for one in report["findings"] if one["subject"] == "C++ compiler")
+    assert report["healthy"] is True, "there is much to do without one"
+    assert finding["state"] == "warn"
+    assert "attngen[zig]" in finding["remedy"]
+
+
+def test_run_natively(attngen: Run, examples: Path) -> None:
+    done = attngen("run", examples / "gpt_oss_20b.toml", "-n", "1000", "--heads", "4,2", "--backend", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "(cpu): agrees with the oracle" in done.stdout
+
+
+def test_the_machine_decides_where_a_kernel_runs(attngen: Run, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    arguments = ("run", examples / "causal.toml", "-n", "33", "--heads", "1", "--json")
+    assert json.loads(attngen(*arguments).stdout)["backend"] == "cpu"
+    asked = json.loads(attngen(*arguments, "--backend", "triton").stdout)
+    assert (asked["backend"], asked["agrees"]) == ("triton interpreter", True)
+
+
+def test_generate_for_a_cpu(attngen: Run, examples: Path, tmp_path: Path) -> None:
+    done = attngen("generate", examples / "mistral_7b.toml", "--target", "cpu", "-o", tmp_path / "mistral.cpp")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "mistral.cpp").read_text()
+    assert 'extern "C"' in text
+    assert "attngen generate" in text
 
 
 def test_the_gallery_check_sees_a_change(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

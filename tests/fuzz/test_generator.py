@@ -21,7 +21,7 @@ from attngen.fuzz.script import build_spec, script
 from attngen.fuzz.vocabulary import MASKS, SCORES, Names
 from attngen.language import vocabulary
 
-DRAWN = [random_case(5, index) for index in range(0, 3000, cases.SHAPES_A_SPEC)]
+DRAWN = [random_case(5, index) for index in range(0, 3000, cases.INTERPRETED.shapes_a_spec)]
 
 
 def test_every_entry_of_the_vocabulary_is_drawn() -> None:
@@ -72,7 +72,7 @@ def test_every_operation_is_drawn() -> None:
 
 def test_every_choice_is_drawn() -> None:
     for name, wanted in {
-        "heads": cases.HEADS, "dim": cases.DIMS, "target": cases.TARGETS, "layout": cases.LAYOUTS,
+        "heads": cases.HEADS, "dim": cases.DIMS, "target": cases.INTERPRETED.targets, "layout": cases.LAYOUTS,
         "dtype": ("fp32", "fp16", "bf16"), "magnitude": (1.0, 30.0), "kv_batch": (None, 1),
     }.items():  # fmt: skip
         assert {getattr(case, name) for case in DRAWN} == set(wanted), name
@@ -97,6 +97,20 @@ def test_neighbours_share_their_spec() -> None:
     first, second = random_case(1, 3), random_case(1, 4)
     assert (first.mask, first.scores, first.tensors) == (second.mask, second.scores, second.tensors)
     assert first != second
+
+
+def test_native_cases_are_larger_and_of_every_dtype() -> None:
+    step = cases.NATIVE.shapes_a_spec
+    drawn = [random_case(5, index, cases.NATIVE) for index in range(0, 60 * step, 7)]
+    assert {case.dtype for case in drawn} == {"fp64", "fp32", "fp16", "bf16"}
+    assert {case.target for case in drawn} == {"cpu", "avx2", "sse"}
+    assert max(case.m for case in drawn) > 500
+    assert max(case.n for case in drawn) > 500
+    assert all(case.m * case.n * case.heads[0] * case.batch <= cases.NATIVE.most_pairs for case in drawn)
+    first, second = random_case(1, step - 2, cases.NATIVE), random_case(1, step - 1, cases.NATIVE)
+    assert (first.mask, first.scores) == (second.mask, second.scores)
+    assert any(not case.pinned_dtype for case in drawn if case.dtype == "fp64")
+    assert not any(case.pinned_dtype for case in drawn if case.dtype == "fp64"), "a spec has no fp64 of its own"
 
 
 def test_scripts_are_programs() -> None:

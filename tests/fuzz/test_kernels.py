@@ -15,3 +15,14 @@ def test_kernels(part: int) -> None:
     report = [line for failure in found.failures for line in (*failure.problems, failure.script)]
     assert not report, "\n".join(report)
     assert found.cases > 0.8 * CASES, "most cases are taken"
+
+
+NATIVE_PARTS, NATIVE_CASES = 3, 100
+
+
+@pytest.mark.parametrize("part", range(NATIVE_PARTS))
+def test_native_kernels(part: int) -> None:
+    found = chunk("kernels", SEED, part * NATIVE_CASES, NATIVE_CASES, "cpu")
+    report = [line for failure in found.failures for line in (*failure.problems, failure.script)]
+    assert not report, "\n".join(report)
+    assert found.cases > 0.6 * NATIVE_CASES, "most cases are taken"

@@ -13,10 +13,11 @@ import torch
 from attngen.checking.check import check
 from attngen.checking.plain import TABLE
 from attngen.checking.poison import LAYOUTS, guards_intact, poisoned, poisoned_allocations
-from attngen.checking.policy import FACTORS, compare
+from attngen.checking.policy import compare
 from attngen.expr.op import LEAVES, Op
 from attngen.runtime.cache import Cache
 from attngen.runtime.launch import Emitted, Request
+from attngen.runtime.tensors import COMPUTE_DTYPES
 from tests.runtime import sample
 
 M, N = 45, 41  # the first rows have no key
@@ -38,7 +39,7 @@ def test_layouts_pass(layout: str) -> None:
     run(sample.TEXT, layout=layout)
 
 
-@pytest.mark.parametrize("dtype", FACTORS)
+@pytest.mark.parametrize("dtype", COMPUTE_DTYPES)
 @pytest.mark.parametrize("magnitude", [1.0, 30.0])
 def test_dtypes_pass(dtype: str, magnitude: float) -> None:
     run(sample.TEXT, dtype, magnitude=magnitude, kv_batch=1)

@@ -61,3 +61,18 @@ def test_a_script_runs(script: str, tmp_path: Path) -> None:
         assert len(list((tmp_path / "build" / "family").glob("*.py"))) == 18
     for error in re.findall(r"difference to the oracle (\S+)", done.stdout):
         assert float(error) < 5e-3
+
+
+def test_the_cpp_program_runs(tmp_path: Path) -> None:
+    for path in (ROOT / "examples" / "cpp_program").iterdir():
+        (tmp_path / "program").mkdir(exist_ok=True)
+        (tmp_path / "program" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "causal.toml").write_text((ROOT / "examples" / "causal.toml").read_text())
+    done = subprocess.run(
+        ["make", "-C", "program", f"ATTNGEN={sys.executable} -m attngen"], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"largest difference to double precision (\S+)", done.stdout)
+    assert found is not None, done.stdout
+    assert float(found[1]) < 1e-5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str, str]] = {
     "heads of k": (lambda: call(k=torch.randn(2, 4, N, 16)), "`k`: shape [2, 4, 20, 16]", "2 key/value heads"),
     "rows of v": (lambda: call(v=torch.randn(2, 2, N + 1, 16)), "`v`: shape [2, 2, 21, 16]", "2 key/value heads"),
     "batch of k": (lambda: call(k=torch.randn(3, 2, N, 16)), "[B or 1, Hkv, N, D]", "the spec has"),
-    "dtype": (lambda: call(q=torch.randn(2, 4, N, 16).double()), "dtype torch.float64", "q.to(torch.float16)"),
+    "dtype": (lambda: call(q=torch.randn(2, 4, N, 16).double()), "dtype fp64", "q.to(torch.float16)"),
     "dtypes differ": (lambda: call(k=torch.randn(2, 2, N, 16).half()), "dtype fp16, q has fp32", "k.to(torch.float32)"),
     "not a tensor": (lambda: call(q=[[1.0]]), "a list, not a torch tensor", "pass torch tensors"),
     "missing param": (lambda: without("W"), "`W`: missing", "pass W=..."),
@@ -69,11 +70,42 @@ def test_refused(f: Attention, name: str) -> None:
     assert error.value.place.startswith("sample, argument `")
 
 
-def test_neither_gpu_nor_interpreter(f: Attention, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_gpu_nor_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensors, "interpreting", lambda: False)
-    with pytest.raises(RuntimeMissingError, match="cannot run on cpu tensors") as error:
-        f(**call())
-    assert "TRITON_INTERPRET=1" in error.value.remedy
+    for asked in ({"backend": "triton"}, {"target": "h100"}):
+        f = attention(SampleSpec(captured={"doc": torch.zeros(N, dtype=torch.int32)}), **asked)
+        with pytest.raises(RuntimeMissingError, match="cannot run on cpu tensors") as error:
+            f(**call())
+        assert "TRITON_INTERPRET=1" in error.value.remedy
+
+
+WAYS = {
+    # (device, TRITON_INTERPRET, backend, target): the way, or None for an error
+    ("cpu", False, None, None): "native",
+    ("cpu", True, None, None): "interpret",
+    ("cpu", True, "cpu", None): "native",
+    ("cpu", True, "triton", None): "interpret",
+    ("cpu", False, "triton", None): None,
+    ("cpu", False, None, "h100"): None,
+    ("cpu", False, None, "avx2"): "native",
+    ("cpu", True, None, "cpu"): "native",
+    ("cuda", False, None, None): "launch",
+    ("cuda", True, None, None): "interpret",
+    ("cuda", False, "cpu", None): None,
+    ("meta", True, None, None): None,
+}
+
+
+@pytest.mark.parametrize("case", WAYS, ids=str)
+def test_the_way_is_the_one_asked_for(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, interpret, backend, target = case
+    monkeypatch.setattr(tensors, "interpreting", lambda: interpret)
+    tensor = SimpleNamespace(device=torch.device(kind))
+    if WAYS[case] is None:
+        with pytest.raises(RuntimeMissingError):
+            tensors.way_to_run(tensor, backend, target)
+    else:
+        assert tensors.way_to_run(tensor, backend, target) == WAYS[case]
 
 
 def test_unknown_backend() -> None:
