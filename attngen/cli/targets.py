@@ -15,7 +15,7 @@ def targets(as_json: AsJson = False) -> None:
 
     rows = load_targets()
     if as_json:
-        print_json([asdict(target) for target in (*rows, *CPUS)])
+        print_json([*map(asdict, rows), *map(asdict, CPUS)])
         return
 
     from rich.table import Table
