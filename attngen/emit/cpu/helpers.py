@@ -14,7 +14,8 @@ from attngen.planner.cpu import CpuPlan
 _ORDER = (
     "larger", "smaller", "minimum", "maximum", "absolute", "to_real", "truncate", "floor_div", "floor_div_lanes",
     "floor_mod", "floor_mod_lanes", "sqrt", "rsqrt", "round_down", "round_up", "exp2_below", "exp2", "log2", "log",
-    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "load", "load_bf16",
+    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "interleave", "load",
+    "load_bf16",
     "load_fp16", "load_some", "halves", "fold_larger", "fold_sum", "from_step",
 )  # fmt: skip
 _CALLED_AS = {
@@ -25,6 +26,7 @@ _CALLED_AS = {
     "floor_div": r"\bfloor_(div|mod)\(",
     "floor_div_lanes": r"\bfloor_(div|mod)\(",
     "floor_mod_lanes": r"\bfloor_mod\(",
+    "interleave": r"\b(interleave|load_pairs)\(",
     "halves": r"\bhalves_\d+\(",
 }
 _TYPED = {"exp2_below", "exp2", "log2", "log", "turn", "sin", "cos", "erf"}
@@ -55,6 +57,8 @@ class _HelperView:
     scalar: str = ""
     stages: tuple[Stage, ...] = ()
     turns: tuple[str, ...] = ()
+    pairs_low: str = ""
+    pairs_high: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,8 @@ def _view(double: bool, lanes: int, short_exp2: bool) -> _HelperView:
         unsigned="uint64_t" if double else "uint32_t",
         why="// Lane by lane: compilers make vector instructions of what a CPU has them for.",
         stages=_stages(lanes),
+        pairs_low=", ".join(f"{i}, {i + 2 * lanes}" for i in range(lanes)),
+        pairs_high=", ".join(f"{i}, {i + 2 * lanes}" for i in range(lanes, 2 * lanes)),
     )
 
 
