@@ -94,7 +94,7 @@ def helper_texts(text: str, plan: CpuPlan, *, vectors: str) -> tuple[str, ...]:
 def _called(name: str, text: str, vectors: str, dtype: str) -> bool:
     if name.startswith("load_") and name != "load_some":
         return name == f"load_{dtype}" and _called("load", text, vectors, "fp32")
-    if name.endswith("_lanes"):
+    if name.startswith("floor_") and name.endswith("_lanes"):
         text = vectors
     if name == "load" and dtype in ("bf16", "fp16"):
         return False  # a vector of those is widened

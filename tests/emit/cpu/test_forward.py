@@ -17,6 +17,9 @@ from attngen.expr.op import LEAVES, Op
 from attngen.graph.legality import REDUCED
 from attngen.pipeline import Generated
 
+# what looks like a call and is none of a function of the file
+TYPES = set("real whole int int64_t uint16_t uint32_t uint64_t sizeof for if while return aligned alignas asm".split())
+TYPES |= set("vector_size aligned_alloc free defined tile call decltype operator static_cast".split())
 ARCHES = ["avx512_bf16", "avx512", "avx2", "sse", "neon"]
 
 
@@ -46,8 +49,12 @@ def test_lines_are_short_and_functions_are_used(arch: str, dtype: str) -> None:
         text = made(arch, dtype, seqlen, mask=mask, score=[ag.softcap(20.0), ag.alibi()]).text
         assert not [line for line in text.splitlines() if len(line) > 120]
         code = re.sub("//.*", "", text)
-        for name in re.findall(r"^(?:INL|NOINLINE) \w+ &?(\w+)\(", code, re.M):
+        defined = set(re.findall(r"^(?:INL|NOINLINE) [\w<>]+ &?(\w+)\(", code, re.M))
+        for name in defined:
             assert len(re.findall(rf"\b{name}\b", code)) > 1, f"{name} is defined and not called"
+        known = defined | set(re.findall(r'^extern "C" \w+ (\w+)\(', code, re.M)) | TYPES
+        called = set(re.findall(r"(?<![.>\w])([a-z]\w*)(?:<\w+>)?\(", code[code.index("namespace {") :]))
+        assert {name for name in called if not name.startswith("__")} <= known
 
 
 def test_pairs_of_bf16_only_where_the_cpu_has_them() -> None:
