@@ -99,8 +99,13 @@ CASES = (
     ),
     Case(
         errors.RuntimeMissingError,
-        "attend(q, k, v)  # on a machine without a GPU",
-        lambda: _call(keys_heads=4),
+        'ag.compile(spec, backend="triton")(q, k, v)  # on a machine without a GPU',
+        lambda: _call(keys_heads=4, backend="triton"),
+    ),
+    Case(
+        errors.CompilerError,
+        "attend(q, k, v)  # CXX names a compiler that fails",
+        lambda: _compile_nonsense(),
     ),
 )
 
@@ -113,12 +118,29 @@ def _draw_bitmap() -> object:
     return draw_mask(None, np.zeros((1, 1), np.int8), 128, 64, "mask.bmp")
 
 
-def _call(keys_heads: int) -> object:
+def _compile_nonsense() -> object:
+    import tempfile
+
+    from attngen.runtime.native.compiler import Compiler, compile_library
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "kernel.cpp"
+        source.write_text("")
+        compiler = Compiler(("false",), "g++", "a compiler that fails")
+        try:
+            return compile_library(compiler, ("-shared",), source, Path("kernel.so"), "x")
+        except errors.CompilerError as error:  # the place of the file is another each time
+            raise errors.CompilerError(
+                error.what.replace(str(source), "kernel.cpp"), place=error.place, remedy=error.remedy
+            ) from error
+
+
+def _call(keys_heads: int, backend: str = "cpu") -> object:
     import torch
 
     q = torch.zeros(1, 4, 8, 64)
     k = torch.zeros(1, keys_heads, 8, 64)
-    return ag.compile(_spec())(q, k, k)
+    return ag.compile(_spec(), backend=backend)(q, k, k)
 
 
 def _reference_without_window() -> object:

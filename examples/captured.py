@@ -8,12 +8,7 @@ are declared. None of their values is part of the kernel.
 
 from __future__ import annotations
 
-import os
-
 import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported: kernels run on the CPU
 
 import attngen as ag
 

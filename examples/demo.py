@@ -1,15 +1,16 @@
-"""Three real models, from spec to checked kernel: explain, emit, run against the oracle, draw.
+"""Three real models, from spec to checked kernel: explain, emit, run against the oracle and beside SDPA, draw.
 
     make demo
 
-Files go to build/demo/. Kernels run on a GPU where there is one, else in Triton's interpreter; heads are
-fewer than in the model and queries are the last of the sequence, so that it is quick, while windows and head
-dimensions are the real ones.
+Files go to build/demo/. Kernels run on a GPU where there is one, else natively on the CPU; heads are fewer than in
+the model, so that it is quick, while windows and head dimensions are the real ones. Against the oracle, which is
+dense and in float64, the queries are the last of the sequence; beside SDPA they are all of it.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -23,12 +24,13 @@ import attngen as ag
 from attngen.cli.run import Verdict, judge
 from attngen.cli.show import pattern, save_pattern
 from attngen.explanation import Explanation
+from attngen.expr.build import SCORE
 from attngen.language import toml
 from attngen.sample import Sizes
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "demo"
-TARGETS = ("h100", "a100", "mi300x")
+TARGETS = {"h100": "py", "a100": "py", "mi300x": "py", "cpu": "cpp"}
 SEQLEN = 8192
 
 
@@ -43,13 +45,66 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("mistral_7b", "Mistral 7B", (4, 1), Sizes(1, 96, 4500)),
-    Subject("gemma2", "Gemma 2 9B", (2, 1), Sizes(1, 96, 4500)),
-    Subject("packed_documents", "Llama 3 packed", (4, 1), Sizes(2, 600, 600)),
+    Subject("mistral_7b", "Mistral 7B", (4, 1), Sizes(1, 512, SEQLEN)),
+    Subject("gemma2", "Gemma 2 9B", (2, 1), Sizes(1, 512, SEQLEN)),
+    Subject("packed_documents", "Llama 3 packed", (4, 1), Sizes(2, 1024, 1024)),
 )
 
 
-def run_subject(subject: Subject, step: Progress, task: int) -> tuple[Explanation, Verdict, int]:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One call at SEQLEN, beside SDPA with the same mask as a tensor (None: it has no soft cap). Milliseconds."""
+
+    ours: float
+    sdpa: float | None
+
+
+def beside_sdpa(spec: ag.AttentionSpec) -> Beside:
+    """The better of two calls each, compiled and warm; the results are compared first."""
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+
+    from attngen.expr.evaluate import Env, evaluate
+    from attngen.sample import sample
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    definition = spec.definition
+    drawn = sample(definition, Sizes(1, SEQLEN, SEQLEN), {})
+    q, k, v = (torch.from_numpy(x).to(device, torch.bfloat16) for x in (drawn.q, drawn.k, drawn.v))
+    values = {name: torch.from_numpy(x).to(device) for name, x in drawn.tensors.items()}
+    attend = ag.compile(spec)
+
+    def milliseconds(call: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+        best = float("inf")
+        for _ in range(3):
+            start = perf_counter()
+            out = call()
+            out.sum().item()  # waits for a GPU
+            best = min(best, 1e3 * (perf_counter() - start))
+        return best, out
+
+    ours, out = milliseconds(lambda: attend(q, k, v, **values))
+    if definition.score is not SCORE:
+        return Beside(ours, None)
+    arrays = {ref: drawn.tensors[ref.name] for ref in definition.tensors if ref.derived is None}
+    rows = [
+        evaluate(definition.mask, Env({
+            "b": np.zeros((1, 1, 1, 1), np.int64), "h": np.zeros((1, 1, 1, 1), np.int64),
+            "q": np.arange(start, start + 512).reshape(1, 1, -1, 1), "kv": np.arange(SEQLEN).reshape(1, 1, 1, -1),
+        }, {"B": 1, "M": SEQLEN, "N": SEQLEN}, drawn.params, None, arrays))
+        for start in range(0, SEQLEN, 512)
+    ]  # fmt: skip
+    mask = torch.from_numpy(np.concatenate(rows, axis=2)).to(device)
+    group = definition.heads.group
+    k, v = (x.repeat_interleave(group, dim=1) for x in (k, v))
+    sdpa, theirs = milliseconds(lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+    if (out - theirs).abs().max().item() > 0.05:
+        sys.exit(f"{spec.name}: SDPA gives something else")
+    return Beside(ours, sdpa)
+
+
+def run_subject(subject: Subject, step: Progress, task: int) -> tuple[Explanation, Verdict, Beside]:
     """Every stage of one subject; the files of each are written as it goes."""
 
     def next_step(what: str) -> None:
@@ -59,39 +114,41 @@ def run_subject(subject: Subject, step: Progress, task: int) -> tuple[Explanatio
     next_step("explain")
     explained = ag.explain(spec, target="h100", seqlen=SEQLEN)
     (OUT / f"{subject.name}_explained.txt").write_text(explained.text + "\n", encoding="utf-8")
-    lines = 0
-    for target in TARGETS:
+    for target, suffix in TARGETS.items():
         next_step(f"emit for {target}")
-        text = ag.generate(spec, target=target).text
-        (OUT / f"{subject.name}_{target}.py").write_text(text, encoding="utf-8")
-        lines = text.count("\n")
+        (OUT / f"{subject.name}_{target}.{suffix}").write_text(ag.generate(spec, target=target).text, encoding="utf-8")
+    fewer = spec.replace(heads=subject.heads)
     next_step("run against the oracle")
-    verdict = judge(spec.replace(heads=subject.heads), subject.sizes)
+    verdict = judge(fewer, subject.sizes)
+    next_step(f"run beside SDPA at {SEQLEN:,} tokens")
+    beside = beside_sdpa(fewer)
     next_step("draw")
     save_pattern(pattern(spec, SEQLEN, SEQLEN, 128, 128), OUT / f"{subject.name}.png")
-    return explained, verdict, lines
+    return explained, verdict, beside
 
 
-def show(rows: list[tuple[Subject, Explanation, Verdict, int]], console: Console) -> None:
+def show(rows: list[tuple[Subject, Explanation, Verdict, Beside]], console: Console) -> None:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("variant", no_wrap=True)
-    for heading in ("tiles", "time", "full", "run at", "error/allowed"):
+    for heading in ("tiles", "on H100", "error/allowed", "here", "SDPA", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for subject, explained, verdict, _ in rows:
+    for subject, explained, verdict, beside in rows:
         cost = explained.costs[-1]
         mark = "[green]✓[/]" if verdict.agrees else "[bold red]✗[/]"
         table.add_row(
             subject.title,
             f"{100 * cost.share:.1f} %",
             f"{cost.us / 1e3:.2f} ms",
-            f"{cost.us_of_full_attention / 1e3:.2f} ms",
-            verdict.shape,
             f"{verdict.error:.0e} {verdict.allowed:.0e} {mark}",
+            f"{beside.ours:.0f} ms",
+            f"{beside.sdpa:.0f} ms" if beside.sdpa else "cannot",
+            f"[bold]{beside.sdpa / beside.ours:.1f}[/]" if beside.sdpa else "-",
         )
     console.print(table)
     console.print(
-        f"tiles: visited at {SEQLEN:,} tokens; time and full: predicted on H100, with this mask and with none;\n"
-        f"run at: batch x query/key heads x queries x keys, {rows[0][2].dtype}, {rows[0][2].backend}, against float64",
+        f"tiles: visited at {SEQLEN:,} tokens; on H100: predicted, with all heads; error: of {rows[0][2].dtype} on "
+        f"{rows[0][2].backend}, against float64;\n"
+        f"here and SDPA: {SEQLEN:,} tokens with few heads, on this machine, wall time",
         soft_wrap=True,
     )
 
@@ -103,13 +160,13 @@ def main() -> None:
     columns = (TextColumn("{task.description:<55}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
     rows = []
     with Progress(*columns, console=console, transient=True) as step:
-        task = step.add_task("", total=len(SUBJECTS) * (len(TARGETS) + 3))
+        task = step.add_task("", total=len(SUBJECTS) * (len(TARGETS) + 4))
         for subject in SUBJECTS:
             rows.append((subject, *run_subject(subject, step, task)))
     show(rows, console)
     console.print(
-        f"In {OUT.relative_to(ROOT)}/: {len(SUBJECTS) * len(TARGETS)} kernels of about {rows[0][3]} lines, "
-        f"{len(SUBJECTS)} pictures, {len(SUBJECTS)} explanations ({perf_counter() - start:.0f} s)"
+        f"In {OUT.relative_to(ROOT)}/: {len(SUBJECTS) * len(TARGETS)} kernels, {len(SUBJECTS)} pictures, "
+        f"{len(SUBJECTS)} explanations ({perf_counter() - start:.0f} s)"
     )
     if not all(verdict.agrees for _, _, verdict, _ in rows):
         sys.exit("a kernel disagrees with the oracle")

@@ -27,6 +27,9 @@ def explain(
     dtype: DtypeName = None,
     plan: PlanText = None,
     param: Values = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="On a CPU: time the kernel here, and what this machine can do at most.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Cost by length of full attention and of this mask; tiles, bytes, limits; the plan and its rivals."""
@@ -42,6 +45,7 @@ def explain(
         dtype=dtype,
         plan=parse_plan(plan),
         params=parse_values(param),
+        measure=measure,
     )
     if as_json:
         print_json(explanation.to_json())

@@ -25,6 +25,8 @@ def choose_plan(problem: Problem, target: Target, fixed: Mapping[str, int] | Non
 
 def rank_plans(problem: Problem, target: Target, fixed: Mapping[str, int] | None = None) -> tuple[Plan, ...]:
     """All plans that fit, best first. ``fixed``: choices of a person, as `parse_plan_overrides` reads them."""
+    if problem.dtype == "fp64":
+        raise PlanError(f"no kernels for dtype `fp64` on {target.name}", remedy="CPU targets have them; use fp32 here")
     judged = [(candidate, judge(candidate, problem, target)) for candidate in candidates(problem, target, fixed)]
     good = [row for row in judged if row[1].ok]
     if not good and (problem.pinned or fixed):

@@ -103,8 +103,10 @@ def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: in
     keys = lanes // rows
     pinned = problem.blocks.kv if problem.blocks is not None else None
     # the values of a tile are read once for every group of rows: after the first they shall come from L1
+    # pairs of keys in a vector of scores, pairs of whole vectors of columns
+    whole = problem.definition.head_dim.qk % (2 * lanes) == 0 and problem.definition.head_dim.v % (2 * lanes) == 0
     bytes_a_key = problem.definition.head_dim.v * problem.element_bytes
-    block_n = pinned or min(64, max(16, 1 << (target.l1_bytes // 4 // bytes_a_key).bit_length() - 1))
+    block_n = pinned or min(64, max(16, 1 << (target.l1_bytes // 8 // bytes_a_key).bit_length() - 1))
     return CpuPlan(
         target=target.name,
         arch=target.arch,
@@ -116,7 +118,7 @@ def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: in
         micro_n=keys,
         micro_d=16 if target.registers >= 32 else 8,
         pack=pack,
-        dot=False,
+        dot=problem.dtype == "bf16" and target.dot_bf16 and whole and keys > 1,
         decode=True,
         split_keys=1024,
         prefetch=0,
@@ -146,10 +148,12 @@ def refusals(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> list[str]:
         wrong.append(f"block_m {plan.block_m} is no multiple of micro_m x lanes = {step}")
     if plan.block_n % plan.micro_n:
         wrong.append(f"block_n {plan.block_n} is no multiple of micro_n = {plan.micro_n}")
+    if plan.block_n % 2:
+        wrong.append(f"block_n {plan.block_n} is odd; weights are made for two keys at a time")
     if plan.block_m < plan.pack:
         wrong.append(f"block_m {plan.block_m} does not hold one query of {plan.pack} heads")
-    if plan.dot and (width.qk % 2 or plan.block_n % 2):
-        wrong.append("products of bf16 pairs need an even head dimension and an even block_n")
+    if plan.dot and width.qk % 2:
+        wrong.append(f"products of bf16 pairs need an even head dimension, not {width.qk}")
     if plan.dot and not target.dot_bf16:
         wrong.append(f"{target.name} has no products of bf16 pairs")
     used = plan.micro_m * max(plan.micro_n, plan.micro_d) + plan.micro_m + 1

@@ -91,14 +91,9 @@ def test_a_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     options = "--lengths 128 --dims 64 --dtypes fp32 --masks causal --rounds 2 --no-flex --no-decode --write"
     done = subprocess.run(
-        [sys.executable, "-c", code, *options.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+        [sys.executable, "-c", code, *options.split()], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "r.json").read_text())
     text = (tmp_path / "p.md").read_text()

@@ -209,3 +209,28 @@ def test_the_gallery_check_sees_a_change(examples: Path, tmp_path: Path, monkeyp
         gallery.check_gallery()
     gallery.write_gallery()
     gallery.check_gallery()
+
+
+def test_explain_for_a_cpu(attngen: Run, examples: Path) -> None:
+    done = attngen("explain", examples / "mistral_7b.toml", "--target", "avx2", "-n", "512")
+    assert done.returncode == 0, done.stderr
+    assert "mistral_7b in bf16 on x86-64-v3 (avx2)" in done.stdout
+    assert "at a nominal 3 GHz" in done.stdout
+    assert "Measured" not in done.stdout
+    stage = attngen("explain", examples / "mistral_7b.toml", "--target", "cpu", "--stage", "source")
+    assert 'extern "C"' in stage.stdout
+
+
+def test_explain_measures_this_machine(attngen: Run, examples: Path) -> None:
+    arguments = (examples / "gpt_oss_20b.toml", "--target", "cpu", "-n", "512", "--dtype", "fp32")
+    shown = attngen("explain", *arguments, "--measure")
+    assert shown.returncode == 0, shown.stderr
+    assert "Measured (CPU time of one thread" in shown.stdout
+    found = json.loads(attngen("explain", *arguments, "--measure", "--json").stdout)
+    measured, cost = found["measured"], found["costs"][-1]
+    assert measured["seqlen"] == cost["seqlen"] == 512
+    assert measured["gflops"] == pytest.approx(cost["flops"] / measured["ms"] * 1e-6)
+    assert 0.02 < measured["share_of_peak"] <= 1.1
+    refused = attngen("explain", examples / "gpt_oss_20b.toml", "--measure")
+    assert refused.returncode == 2
+    assert "use the target cpu" in refused.stderr

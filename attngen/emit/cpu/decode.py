@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attngen.emit.cpu.view import DecodeKey, DecodeView, Group, Lane, OutSum, Run, Step, Sum
+from attngen.emit.cpu.view import Block, DecodeKey, DecodeView, Group, Lane, OutSum, Run, Step, Sum
 from attngen.language.definition import HeadDim
 from attngen.planner.cpu import CpuPlan
 
@@ -30,8 +30,9 @@ def decode_view(plan: CpuPlan, width: HeadDim, q_rows: int, out_rows: int, *, si
         ),
         touch=vectors > most // together,
         qk_whole=whole,
-        qk_rest=width.qk - whole,
+        qk_rest=0 if plan.dot else width.qk - whole,
         first_sum="exp2_below(no_key - pivot)" if sink else "{}",
+        next_key=", ".join(str((lane + rows) % lanes) for lane in range(lanes)),
     )
 
 
@@ -69,11 +70,12 @@ def _runs(rows: range, width: int, lanes: int, most: int, out_rows: int) -> Iter
         step = count * lanes
         last = first + (width - first) // step * step
         columns = tuple(Lane(i, vector_offset(i)) for i in range(count))
-        yield Run(first, last, step, 0, columns, _sums(rows, columns, out_rows))
+        blocks = tuple(Block(vector_offset(i), i, i + 1) for i in range(0, count - 1, 2))
+        yield Run(first, last, step, 0, columns, blocks, tuple(rows), _sums(rows, columns, out_rows))
         first = last
     if first < width:
         columns = (Lane(0),)
-        yield Run(first, width, lanes, width - first, columns, _sums(rows, columns, out_rows))
+        yield Run(first, width, lanes, width - first, columns, (), tuple(rows), _sums(rows, columns, out_rows))
 
 
 def _sums(rows: range, columns: tuple[Lane, ...], out_rows: int) -> tuple[OutSum, ...]:

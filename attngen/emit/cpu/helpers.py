@@ -14,21 +14,21 @@ from attngen.planner.cpu import CpuPlan
 _ORDER = (
     "larger", "smaller", "minimum", "maximum", "absolute", "to_real", "truncate", "floor_div", "floor_div_lanes",
     "floor_mod", "floor_mod_lanes", "sqrt", "rsqrt", "round_down", "round_up", "exp2_below", "exp2", "log2", "log",
-    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "load", "load_bf16",
-    "load_fp16", "load_some", "halves", "fold_larger", "fold_sum", "from_step",
+    "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "pair_lanes", "interleave",
+    "load", "load_bf16", "load_fp16", "load_some", "halves", "fold_larger", "fold_sum", "from_step",
 )  # fmt: skip
 _CALLED_AS = {
     "turn": r"\bturned_sin\(",
     "spot": r"\b(spot|gather|spread)\(",
     "log2": r"\b(log2|log_parts)\(",
-    "dot_pairs": r"\b(dot_pairs|pair_lanes)\(",
     "floor_div": r"\bfloor_(div|mod)\(",
     "floor_div_lanes": r"\bfloor_(div|mod)\(",
     "floor_mod_lanes": r"\bfloor_mod\(",
+    "interleave": r"\b(interleave|load_pairs)\(",
     "halves": r"\bhalves_\d+\(",
 }
 _TYPED = {"exp2_below", "exp2", "log2", "log", "turn", "sin", "cos", "erf"}
-# scalar functions that are applied lane by lane: (of floats, of doubles, why)
+# scalar functions that are applied lane by lane: (of floats, of doubles)
 _EACH = {
     "sqrt": ("__builtin_sqrtf(x)", "__builtin_sqrt(x)"),
     "rsqrt": ("1 / __builtin_sqrtf(x)", "1 / __builtin_sqrt(x)"),
@@ -55,6 +55,8 @@ class _HelperView:
     scalar: str = ""
     stages: tuple[Stage, ...] = ()
     turns: tuple[str, ...] = ()
+    pairs_low: tuple[str, ...] = ()
+    pairs_high: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def helper_texts(text: str, plan: CpuPlan, *, vectors: str) -> tuple[str, ...]:
 def _called(name: str, text: str, vectors: str, dtype: str) -> bool:
     if name.startswith("load_") and name != "load_some":
         return name == f"load_{dtype}" and _called("load", text, vectors, "fp32")
-    if name.endswith("_lanes"):
+    if name.startswith("floor_") and name.endswith("_lanes"):
         text = vectors
     if name == "load" and dtype in ("bf16", "fp16"):
         return False  # a vector of those is widened
@@ -158,6 +160,8 @@ def _view(double: bool, lanes: int, short_exp2: bool) -> _HelperView:
         unsigned="uint64_t" if double else "uint32_t",
         why="// Lane by lane: compilers make vector instructions of what a CPU has them for.",
         stages=_stages(lanes),
+        pairs_low=_interleaved(range(lanes), 2 * lanes),
+        pairs_high=_interleaved(range(lanes, 2 * lanes), 2 * lanes),
     )
 
 
@@ -180,3 +184,10 @@ def _turns(lanes: int, rows: int) -> tuple[str, ...]:
         out.append(", ".join(str((i + rows) % lanes) for i in range(lanes)))
         rows *= 2
     return tuple(out)
+
+
+def _interleaved(lanes: range, other: int) -> tuple[str, ...]:
+    """Each lane of a vector and the same of the other vector, in lines."""
+    numbers = [f"{i}, {i + other}" for i in lanes]
+    lines = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
+    return (*(f"{line}," for line in lines[:-1]), lines[-1])

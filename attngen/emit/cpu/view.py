@@ -97,14 +97,28 @@ class OutSum:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Columns of two rows of V as pairs, in two vectors: their numbers, and where the columns begin as a summand."""
+
+    offset: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """Vectors of columns of V, from ``first`` to ``last`` by ``step``; ``some``: columns of an incomplete one, or 0."""
+    """Vectors of columns of V, from ``first`` to ``last`` by ``step``; ``some``: columns of an incomplete one, or 0.
+
+    ``blocks``: the same vectors as they are read where bf16 is multiplied in pairs.
+    """
 
     first: int
     last: int
     step: int
     some: int
     lanes: tuple[Lane, ...]
+    blocks: tuple[Block, ...]
+    rows: tuple[int, ...]
     sums: tuple[OutSum, ...]
 
 
@@ -118,7 +132,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class DecodeView:
-    """What only `decode.cpp.j2` prints. ``qk_whole``: columns in whole vectors, ``qk_rest`` beyond them."""
+    """What only `decode.cpp.j2` prints. ``qk_whole``: columns in whole vectors, ``qk_rest`` beyond them.
+
+    ``next_key``: the rotation that brings the weight of the next key to a lane.
+    """
 
     split_tiles: int
     prefetch: int
@@ -129,6 +146,7 @@ class DecodeView:
     qk_whole: int
     qk_rest: int
     first_sum: str
+    next_key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Compiler:
             base = (*(flag for flag in COMPILE_FLAGS if flag != "-O3"), "-O1", *SANITIZERS)
         elif self.kind == "zig":  # it adds checks of its own to what it does not know to be a release
             base = (*COMPILE_FLAGS, "-fno-sanitize=undefined")
-        return (*base, *flags_for(target, self.kind), "-pthread", *quiet, *runtime)
+        return (*base, *flags_for(target, self.kind), "-fno-exceptions", "-pthread", *quiet, *runtime)
 
     def __str__(self) -> str:
         return f"{shlex.join(self.command)} ({self.version})"
@@ -151,12 +151,12 @@ def _output(process: subprocess.Popen[str], command: list[str], what: str, limit
         return process.communicate(timeout=patience)[0]
     if limit > patience:
         start = time.monotonic()
-        print(f"attngen: compiling {what} with {command[0]} ...", end="", file=sys.stderr, flush=True)
+        print(f"attngen: compiling {what} with {command[0]} ...", file=sys.stderr, flush=True)
         with contextlib.suppress(subprocess.TimeoutExpired):
             text = process.communicate(timeout=limit - patience)[0]
-            print(f" {patience + time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+            seconds = patience + time.monotonic() - start
+            print(f"attngen: compiled {what} in {seconds:.1f} s", file=sys.stderr, flush=True)
             return text
-        print(" stopped", file=sys.stderr, flush=True)
     _end(process)
     raise _failed(command, f"it was not done after {limit:g} s", f"look what it hangs on, or {LIMIT_VARIABLE}=SECONDS")
 

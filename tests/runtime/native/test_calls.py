@@ -153,6 +153,14 @@ def test_captured_numpy_array(cache: Cache) -> None:
         agrees(f(q, k, v, return_lse=True, **given), q, k, v, {"doc": torch.from_numpy(doc.copy()), **given})
 
 
+def test_a_dimension_of_one_broadcasts(f: Attention) -> None:
+    q, k, v = inputs()
+    table = torch.tensor([0.3, 77.0, 77.0, 77.0])
+    for _ in range(3):
+        given = {**values(), "slopes": table[:1]}
+        agrees(f(q, k, v, return_lse=True, **given), q, k, v, given)
+
+
 def test_one_tensor_as_q_k_and_v(f: Attention) -> None:
     x = torch.randn(2, 4, N, 16)
     kv = x[:, :2]
@@ -185,9 +193,13 @@ def test_targets_are_kept_apart(cache: Cache) -> None:
 
 
 def test_tensors_elsewhere_are_refused(f: Attention) -> None:
-    q, k, v = (x.to("meta") for x in inputs())
+    q, k, v = inputs()
+    given = values()
+    for _ in range(3):
+        f(q, k, v, **given)
+    q, k, v = (x.to("meta") for x in (q, k, v))  # the same shapes: the short way must not take them
     with pytest.raises(RuntimeMissingError, match="native code cannot run on meta"):
-        f(q, k, v, **values())
+        f(q, k, v, **given)
 
 
 def test_a_text_that_does_not_fit_its_interface(cache: Cache) -> None:

@@ -125,16 +125,25 @@ def test_sixteen_processes_compile_one_variant(tmp_path: Path) -> None:
         torch.set_num_threads(1)
         f = native(Cache(Path(sys.argv[1])))
         q, k, v = inputs()
+        print("ready", flush=True)
+        input()  # all of them start at once
         print(f(q, k, v, **values()).double().sum().item().hex(), *(one.seconds > 0 for one in f.loaded.values()))
     """)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for _ in range(16)
     ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
     answers: list[Any] = []
     for worker in workers:
         out, err = worker.communicate(timeout=300)

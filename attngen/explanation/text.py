@@ -1,0 +1,49 @@
+"""How explanations print: tables, times, and the head that says what is explained."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attngen.expr.build import TRUE
+from attngen.planner.cpu import CpuPlan
+from attngen.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from attngen.language.spec import AttentionSpec
+
+
+def head(spec: AttentionSpec, dtype: str, target: str, arch: str) -> Iterator[str]:
+    """Who, on what, with which mask; an empty line ends it."""
+    heads, dim = spec.definition.heads, spec.definition.head_dim
+    width = f"{dim.qk}" if dim.qk == dim.v else f"{dim.qk} (values {dim.v})"
+    yield f"{spec.name} in {dtype} on {target} ({arch})"
+    if spec.doc:
+        yield f"  {spec.doc}"
+    yield f"  heads  {heads.q} query, {heads.kv} key/value; head dimension {width}"
+    if spec.definition.mask is not TRUE:
+        yield f"  mask   {_mask_text(spec)}"
+    yield ""
+
+
+def _mask_text(spec: AttentionSpec) -> str:
+    """As the user wrote it, where there is a text; at most a line."""
+    text = spec.mask if isinstance(spec.mask, str) else getattr(spec.mask, "text", None)
+    return textwrap.shorten(text or str(spec.definition.mask), 110, placeholder=" ...")
+
+
+def time_text(us: float) -> str:
+    return f"{us:.1f} us" if us < 1e3 else f"{us / 1e3:.2f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
+
+
+def plan_lines(plan: Plan | CpuPlan) -> Iterator[str]:
+    yield f"Plan for {plan.target} in {plan.dtype}"
+    yield from (f"  {reason}" for reason in plan.reasons)
+
+
+def table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Columns aligned to the right."""
+    widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
+    for row in [heading, *rows]:
+        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
