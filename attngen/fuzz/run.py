@@ -112,7 +112,8 @@ def run(
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    # every kernel stays loaded in its process: a process ends after some thousand
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=50)
 
 
 def _alternate(streams: list[Iterator[tuple[str, int, int]]]) -> Iterator[tuple[str, int, int]]:
