@@ -78,7 +78,7 @@ def run(
     from attngen.cli.output import console, print_json
     from attngen.sample import Sizes
 
-    for value, known, place in ((backend, ("triton",), "--backend"), (dtype, tuple(EPSILON), "--dtype")):
+    for value, known, place in ((backend, ("triton", "cpu"), "--backend"), (dtype, tuple(EPSILON), "--dtype")):
         if value is not None and value not in known:  # said before torch is imported
             raise SpecError(f"`{value}` is not known", place=place, remedy=did_you_mean(value, known))
     loaded = load_spec(spec)
