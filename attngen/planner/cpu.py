@@ -13,6 +13,8 @@ from attngen.targets.cpu import CpuTarget
 
 DECODE_ROWS = 16
 """Up to this many rows (queries times the heads of a group) a step of decoding has a kernel of its own."""
+LEAST_ROWS = 4
+"""Of a decoding tile: fewer leave too little to do for each key, and short sums that wait for each other."""
 _CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
 
 
@@ -102,8 +104,11 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
 
 
 def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: int) -> CpuPlan:
-    """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit."""
-    rows = 1 << (rows - 1).bit_length()
+    """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit.
+
+    Up to four rows cost the same: the keys have to come from memory.
+    """
+    rows = max(min(LEAST_ROWS, lanes), 1 << (rows - 1).bit_length())
     keys = lanes // rows
     pinned = problem.blocks.kv if problem.blocks is not None else None
     # the values of a tile are read once for every group of rows: after the first they shall come from L1
