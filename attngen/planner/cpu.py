@@ -11,8 +11,8 @@ from attngen.language.definition import Blocks, HeadDim
 from attngen.planner.problem import Problem
 from attngen.targets.cpu import CpuTarget
 
-DECODE_ROWS = 16
-"""Up to this many rows (queries times the heads of a group) a step of decoding has a kernel of its own."""
+PACKED_ROWS = 128
+"""Up to this many (query, head) pairs the heads of a group are rows of one tile."""
 LEAST_ROWS = 4
 """Of a decoding tile: fewer leave too little to do for each key, and short sums that wait for each other."""
 _CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
@@ -137,7 +137,7 @@ def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: in
 def _pack(problem: Problem) -> int:
     """For few queries the heads of a group are rows of one tile, so that each key is read once for all of them."""
     group = problem.definition.heads.group
-    if problem.seqlen_q is None or group == 1 or problem.seqlen_q * group > 64:
+    if problem.seqlen_q is None or group == 1 or problem.seqlen_q * group > PACKED_ROWS:
         return 1
     return group
 
