@@ -11,8 +11,10 @@ from attngen.language.definition import Blocks, HeadDim
 from attngen.planner.problem import Problem
 from attngen.targets.cpu import CpuTarget
 
-DECODE_ROWS = 16
-"""Up to this many rows (queries times the heads of a group) a step of decoding has a kernel of its own."""
+PACKED_ROWS = 128
+"""Up to this many (query, head) pairs the heads of a group are rows of one tile."""
+LEAST_ROWS = 4
+"""Of a decoding tile: fewer leave too little to do for each key, and short sums that wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,11 @@ def _default(problem: Problem, target: CpuTarget) -> CpuPlan:
 
 
 def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: int) -> CpuPlan:
-    """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit."""
-    rows = 1 << (rows - 1).bit_length()
+    """Few rows: a vector of scores holds them all, padded to a power of two, for as many keys as fit.
+
+    Up to four rows cost the same: the keys have to come from memory.
+    """
+    rows = max(min(LEAST_ROWS, lanes), 1 << (rows - 1).bit_length())
     keys = lanes // rows
     pinned = problem.blocks.kv if problem.blocks is not None else None
     # the values of a tile are read once for every group of rows: after the first they shall come from L1
@@ -128,7 +133,7 @@ def _decode(problem: Problem, target: CpuTarget, lanes: int, pack: int, rows: in
 def _pack(problem: Problem) -> int:
     """For few queries the heads of a group are rows of one tile, so that each key is read once for all of them."""
     group = problem.definition.heads.group
-    if problem.seqlen_q is None or group == 1 or problem.seqlen_q * group > 64:
+    if problem.seqlen_q is None or group == 1 or problem.seqlen_q * group > PACKED_ROWS:
         return 1
     return group
 

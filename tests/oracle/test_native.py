@@ -131,6 +131,18 @@ def test_decode_shapes(dtype: str) -> None:
             check(variant, 2, m, n, dtype, attention=kernel)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_decode_huge_logits(dtype: str) -> None:
+    """Every lane needs the largest score of its row."""
+    checked(spec(ag.causal(), heads=(4, 1), dim=64), 1, 300, dtype, few=True, magnitude=60.0)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_division_of_negative_numbers(few: bool) -> None:
+    mask = "(q - kv) // 5 % 3 == 1 | (kv - q) % -7 == -3 | kv == q"
+    checked(spec(mask), 2 if few else 40, 70, few=few)
+
+
 @pytest.mark.parametrize("arch", ["avx2", "sse"])
 def test_decode_levels(arch: str) -> None:
     checked(spec(MASKS["window"](1, 130), ag.softcap(5.0), dim=40), 1, 130, "bf16", few=True, target=arch)

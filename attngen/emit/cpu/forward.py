@@ -20,13 +20,16 @@ from attngen.emit.prologue import sink_logit
 from attngen.emit.triton import Origin
 from attngen.expr.axis import Axis
 from attngen.expr.build import length, param
-from attngen.expr.op import Expr, tensors
+from attngen.expr.op import Expr, Op, tensors, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.guard import Guard
 from attngen.graph.node import AttentionGraph, AttentionOp, Node
 from attngen.language.definition import Definition, Softmax
 from attngen.planner.cpu import CpuPlan
 from attngen.tiling.schedule import Schedule
+
+SHORT = 12
+"""A score and mask of more operations than this are not repeated for every pair of a micro-tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
     row_head = printed.reads_row_head(() if sink is None else (sink,))
     q_rows, out_rows = _padded(width.qk // 2 if plan.dot else width.qk, lanes), _padded(width.v, lanes)
     scaled = factor != 1.0
+    always = _operations(inner) > SHORT
+    masked_only = not always and mask is not None and _operations(inner, mask.expr) > SHORT
     view = View(
         comment=comment(origin.name, origin.doc, definition, plan, origin.command, origin.dtype_assumed),
         structs=(),
@@ -116,6 +121,11 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         row_values=rows.text,
         key_members=(Member("vi " if plan.decode else "whole ", "kv"), *keys.members),
         key_values=keys.text,
+        apart=always or masked_only,
+        apart_always=always,
+        apart_masked=masked_only,
+        scored_here=not always,
+        tops_here=softmax and not always,
         score=printed.score_text(inner),
         keep=printed.keep_text(),
         sink=_sink(sink, names),
@@ -134,6 +144,12 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         decode=decode_view(plan, width, q_rows, out_rows, sink=sink is not None) if plan.decode else None,
     )
     return view, interface
+
+
+def _operations(*exprs: Expr | None) -> int:
+    """Roughly the instructions of expressions; a load is one for every lane."""
+    nodes = walk(*(expr for expr in exprs if expr is not None))
+    return sum(6 if node.op is Op.LOAD else 1 for node in nodes if node.args)
 
 
 def _exprs(*nodes: Node | None) -> list[Expr]:
@@ -199,8 +215,6 @@ def _tile_values(definition: Definition, exprs: list[Expr]) -> str:
 
 
 def _leaves(exprs: list[Expr]) -> set[Expr]:
-    from attngen.expr.op import walk
-
     return set(walk(*exprs))
 
 

@@ -151,7 +151,10 @@ class DecodeView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything `forward.cpp.j2` and `decode.cpp.j2` print. ``lane_row``: the row of lane i."""
+    """Everything `forward.cpp.j2` and `decode.cpp.j2` print. ``lane_row``: the row of lane i.
+
+    ``apart``: products are stored and scored in a loop of their own, in all tiles or only in masked ones.
+    """
 
     comment: str
     structs: tuple[str, ...]
@@ -196,6 +199,11 @@ class View:
     key_values: str
     score: str
     keep: str
+    apart: bool
+    apart_always: bool
+    apart_masked: bool
+    scored_here: bool
+    tops_here: bool
     sink: str
     micro_m: int
     micro_n: int

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from attngen.emit.cpu.interface import Interface
-from attngen.planner.cpu import DECODE_ROWS
 from attngen.runtime.cache import Stored
 from attngen.runtime.native.compiler import Compiler, find_compiler
 from attngen.runtime.native.derived import derived_tensors
@@ -22,6 +21,9 @@ from attngen.runtime.request import Emitted, Request
 from attngen.runtime.tensors import dtype_name
 from attngen.runtime.variant import Call, Variant
 from attngen.targets.cpu import CpuTarget
+
+DECODE_ROWS = 16
+"""Up to this many queries the kernel for few rows is the quicker one."""
 
 
 @dataclass(slots=True)
@@ -49,8 +51,8 @@ class NativeWay:
         return frozenset(p.name for p in self.variant.definition.params) if lists else frozenset()
 
     def request(self, call: Call) -> Request:
-        rows = call.sizes.m * self.variant.definition.heads.group
-        return Request(dtype_name(call.tensors[0]), self.cpu.arch, rows <= DECODE_ROWS)
+        """Few queries take the kernel of decoding whatever the group: a tile of queries would be mostly empty."""
+        return Request(dtype_name(call.tensors[0]), self.cpu.arch, call.sizes.m <= DECODE_ROWS)
 
     def load(self, request: Request) -> Loaded:
         """Emit, compile and load the kernel of a request, once."""

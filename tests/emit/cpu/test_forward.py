@@ -18,11 +18,10 @@ from attngen.graph.legality import REDUCED
 from attngen.pipeline import Generated
 
 # what looks like a call and is none of a function of the file
-TYPES = set(
-    "real whole int alignof int32_t int64_t uint16_t uint32_t uint64_t sizeof for if while return aligned alignas "
-    "asm".split()
+TYPES = frozenset(
+    "real whole int int32_t int64_t uint16_t uint32_t uint64_t alignof sizeof decltype static_cast for if while return "
+    "aligned alignas asm vector_size aligned_alloc free defined tile call operator".split()
 )
-TYPES |= set("vector_size aligned_alloc free defined tile call decltype operator static_cast".split())
 ARCHES = ["avx512_bf16", "avx512", "avx2", "sse", "neon"]
 
 
