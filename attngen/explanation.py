@@ -11,7 +11,9 @@ from attngen import pipeline
 from attngen.errors import SpecError, did_you_mean
 from attngen.expr.build import TRUE
 from attngen.language.spec import AttentionSpec, as_spec
-from attngen.planner.choose import choose_plan, rank_plans
+from attngen.planner.choose import WorkOf, choose_plan, rank_plans
+from attngen.planner.cost import every_tile
+from attngen.planner.counted import counted
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.sample import Sizes, sample
@@ -20,9 +22,13 @@ from attngen.targets.target import Target
 from attngen.tiling.view import TileSchedule
 from attngen.tiling.view import schedule as tile_schedule
 
+_Drawn = tuple[dict[str, int | float], dict[str, Any]]
+"""Values of parameters and tensors at one length."""
 STAGES = ("graph", "schedule", "plan", "source")
 LENGTHS = 4
 RIVALS = 5
+_COUNTED_TILES = 5
+"""Tile sizes whose real tiles are counted for the rivals: those that look best at a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +114,12 @@ def explain(
 
     given = dict(params or {})
     problem = pipeline.problem_of(spec, dtype, seqlen, seqlen)
-    costs = tuple(_cost(spec, problem, device, made.plan, length, given) for length in _lengths(seqlen))
-    ranked = rank_plans(_with_tiles(problem, costs[-1]), device)
+    drawn = {length: _drawn(spec, length, given) for length in _lengths(seqlen)}
+    costs = tuple(_cost(spec, problem, device, made.plan, *of_length) for of_length in drawn.items())
+    ranked = _ranked(problem, device, counted(spec, seqlen, *drawn[seqlen]))
     rivals = [rival for rival in ranked if _fields(rival) != _fields(made.plan)]
-    drawn = sample(spec.definition, Sizes(1, 1, 1), given)
-    sampled = (*(name for name in drawn.params if name not in given), *drawn.tensors)
+    values, tensors = drawn[seqlen]
+    sampled = (*(name for name in values if name not in given), *tensors)
     known = replace(known, costs=costs, plan=made.plan, rivals=tuple(rivals[:RIVALS]), sampled=sampled)
     return replace(known, text="\n".join(_lines(spec, device, known)))
 
@@ -120,6 +127,11 @@ def explain(
 def _lengths(seqlen: int) -> list[int]:
     """``seqlen`` and its halves, ascending."""
     return sorted({max(1, seqlen >> step) for step in range(LENGTHS)})
+
+
+def _drawn(spec: AttentionSpec, length: int, given: Mapping[str, int | float]) -> _Drawn:
+    made = sample(spec.definition, Sizes(1, length, length), dict(given))
+    return made.params, made.tensors
 
 
 def _view(spec: AttentionSpec, plan: Plan) -> TileSchedule:
@@ -138,10 +150,10 @@ def _cost(
     target: Target,
     plan: Plan,
     length: int,
-    params: Mapping[str, int | float],
+    drawn: _Drawn,
 ) -> Cost:
-    drawn = sample(spec.definition, Sizes(1, length, length), dict(params))
-    count = _view(spec, plan).counts(length, params=drawn.params, tensors=drawn.tensors, itemsize=problem.element_bytes)
+    params, tensors = drawn
+    count = _view(spec, plan).counts(length, params=params, tensors=tensors, itemsize=problem.element_bytes)
     visited = count.tiles_full + count.tiles_partial
     flops_of_full = 0 if visited == 0 else count.flops // visited * count.tiles_total
     cost = Cost(
@@ -156,22 +168,18 @@ def _cost(
         us_of_full_attention=0.0,
         limit="",
     )
-    fixed = _fields(plan)
-    here = choose_plan(_with_tiles(problem, cost), target, fixed)
-    everything = replace(cost, tiles=cost.tiles_of_full_attention, tiles_masked=0)
-    full = choose_plan(_with_tiles(problem, everything), target, fixed)
+    fixed, sized = _fields(plan), replace(problem, seqlen_q=length, seqlen_kv=length)
+    here = choose_plan(sized, target, fixed, counted(spec, length, params, tensors))
+    full = choose_plan(sized, target, fixed, lambda candidate: every_tile(candidate, sized))
     return replace(cost, us=here.predicted_us, limit=here.limit, us_of_full_attention=full.predicted_us)
 
 
-def _with_tiles(problem: Problem, cost: Cost) -> Problem:
-    """The problem at a length, with the tiles that there really are."""
-    return replace(
-        problem,
-        seqlen_q=cost.seqlen,
-        seqlen_kv=cost.seqlen,
-        kept=cost.share,
-        partial=cost.tiles_masked / max(1, cost.tiles),
-    )
+def _ranked(problem: Problem, target: Target, count: WorkOf) -> tuple[Plan, ...]:
+    """The plans that look best, at the price of the tiles that they really visit."""
+    guessed = rank_plans(problem, target)
+    near = list(dict.fromkeys((plan.block_m, plan.block_n) for plan in guessed))[:_COUNTED_TILES]
+    plans = rank_plans(problem, target, None, lambda c: count(c) if (c.block_m, c.block_n) in near else None)
+    return tuple(plan for plan in plans if (plan.block_m, plan.block_n) in near)
 
 
 # texts
