@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attngen import pipeline
 from attngen.explanation.cost import Cost, Explanation, counted, lengths_up_to, made_up
 from attngen.explanation.text import head, plan_lines, table, time_text
 from attngen.pipeline import Generated
-from attngen.planner.choose import choose_plan, rank_plans
+from attngen.planner.choose import WorkOf, choose_plan, rank_plans
+from attngen.planner.cost import every_tile
+from attngen.planner.counted import counted as work_of
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
+from attngen.sample import Sizes, sample
 from attngen.targets.target import Target
 
 if TYPE_CHECKING:
     from attngen.language.spec import AttentionSpec
 
+_Drawn = tuple[dict[str, int | float], dict[str, Any]]
+"""Values of parameters and tensors at one length."""
 RIVALS = 5
+_COUNTED_TILES = 5
+"""Tile sizes whose real tiles are counted for the rivals: those that look best at a guess."""
 
 
 def explain_gpu(
@@ -26,8 +33,9 @@ def explain_gpu(
 ) -> Explanation:
     plan = made.gpu_plan
     problem = pipeline.problem_of(spec, dtype, seqlen, seqlen)
-    costs = tuple(_cost(spec, problem, device, plan, length, given) for length in lengths_up_to(seqlen))
-    ranked = rank_plans(_with_tiles(problem, costs[-1]), device)
+    drawn = {length: _drawn(spec, length, given) for length in lengths_up_to(seqlen)}
+    costs = tuple(_cost(spec, problem, device, plan, length, given, drawn[length]) for length in drawn)
+    ranked = _ranked(problem, device, work_of(spec, seqlen, *drawn[seqlen]))
     rivals = tuple(rival for rival in ranked if _fields(rival) != _fields(plan))[:RIVALS]
     known = Explanation(
         "", spec.name, device.name, plan.dtype, seqlen, None, costs, plan, rivals, made_up(spec, given)
@@ -41,6 +49,11 @@ def _fields(plan: Plan) -> dict[str, int]:
     return {name: int(getattr(plan, name)) for name in names}
 
 
+def _drawn(spec: AttentionSpec, length: int, given: Mapping[str, int | float]) -> _Drawn:
+    made = sample(spec.definition, Sizes(1, length, length), dict(given))
+    return made.params, made.tensors
+
+
 def _cost(
     spec: AttentionSpec,
     problem: Problem,
@@ -48,24 +61,21 @@ def _cost(
     plan: Plan,
     length: int,
     params: Mapping[str, int | float],
+    drawn: _Drawn,
 ) -> Cost:
     cost = counted(spec, plan, length, params, problem.element_bytes)
-    fixed = _fields(plan)
-    here = choose_plan(_with_tiles(problem, cost), target, fixed)
-    everything = replace(cost, tiles=cost.tiles_of_full_attention, tiles_masked=0)
-    full = choose_plan(_with_tiles(problem, everything), target, fixed)
+    fixed, sized = _fields(plan), replace(problem, seqlen_q=length, seqlen_kv=length)
+    here = choose_plan(sized, target, fixed, work_of(spec, length, *drawn))
+    full = choose_plan(sized, target, fixed, lambda candidate: every_tile(candidate, sized))
     return replace(cost, us=here.predicted_us, limit=here.limit, us_of_full_attention=full.predicted_us)
 
 
-def _with_tiles(problem: Problem, cost: Cost) -> Problem:
-    """The problem at a length, with the tiles that there really are."""
-    return replace(
-        problem,
-        seqlen_q=cost.seqlen,
-        seqlen_kv=cost.seqlen,
-        kept=cost.share,
-        partial=cost.tiles_masked / max(1, cost.tiles),
-    )
+def _ranked(problem: Problem, target: Target, count: WorkOf) -> tuple[Plan, ...]:
+    """The plans that look best, at the price of the tiles that they really visit."""
+    guessed = rank_plans(problem, target)
+    near = list(dict.fromkeys((plan.block_m, plan.block_n) for plan in guessed))[:_COUNTED_TILES]
+    plans = rank_plans(problem, target, None, lambda c: count(c) if (c.block_m, c.block_n) in near else None)
+    return tuple(plan for plan in plans if (plan.block_m, plan.block_n) in near)
 
 
 def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[str]:

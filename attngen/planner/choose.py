@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attngen.errors import PlanError
 from attngen.planner.candidates import Candidate, candidates, describe_chunks
@@ -11,19 +11,26 @@ from attngen.planner.feasibility import Verdict, judge, overlap_bytes
 from attngen.planner.plan import Plan
 from attngen.planner.problem import NOMINAL_LENGTH, Problem
 from attngen.planner.resources import instruction, register_limit
+from attngen.planner.waves import Work
 from attngen.targets.target import Target
 
 _SHOWN = 3
 """Refused candidates that an error explains."""
 _Judged = tuple[Candidate, Verdict]
+WorkOf = Callable[[Candidate], Work | None]
+"""Counts the tiles that a candidate's kernel visits; None is a guess."""
 
 
-def choose_plan(problem: Problem, target: Target, fixed: Mapping[str, int] | None = None) -> Plan:
+def choose_plan(
+    problem: Problem, target: Target, fixed: Mapping[str, int] | None = None, work_of: WorkOf | None = None
+) -> Plan:
     """The plan predicted to be fastest, or a PlanError that says why nothing fits."""
-    return rank_plans(problem, target, fixed)[0]
+    return rank_plans(problem, target, fixed, work_of)[0]
 
 
-def rank_plans(problem: Problem, target: Target, fixed: Mapping[str, int] | None = None) -> tuple[Plan, ...]:
+def rank_plans(
+    problem: Problem, target: Target, fixed: Mapping[str, int] | None = None, work_of: WorkOf | None = None
+) -> tuple[Plan, ...]:
     """All plans that fit, best first. ``fixed``: choices of a person, as `parse_plan_overrides` reads them."""
     if problem.dtype == "fp64":
         raise PlanError(f"no kernels for dtype `fp64` on {target.name}", remedy="CPU targets have them; use fp32 here")
@@ -34,7 +41,7 @@ def rank_plans(problem: Problem, target: Target, fixed: Mapping[str, int] | None
         good = [row for row in judged if row[1].fits]
     if not good:
         raise _refusal(problem, target, judged, bool(fixed))
-    costed = [(estimate_cost(c, problem, target, v.usage), c, v) for c, v in good]
+    costed = [(estimate_cost(c, problem, target, v.usage, work_of and work_of(c)), c, v) for c, v in good]
     costed.sort(key=lambda row: (_spilled(row[2]), round(row[0].us, 3), row[1].num_stages, row[1].num_warps))
     return tuple(_plan(problem, target, candidate, verdict, cost, bool(fixed)) for cost, candidate, verdict in costed)
 

@@ -22,8 +22,6 @@ class Problem:
     ``tile_ops`` and ``exp_ops``: extra instructions and extra transcendentals an element that the
     score costs in every tile; ``mask_ops``: extra instructions of masked tiles alone.
     ``has_row_vectors``: hoisted per-row or per-column vectors are live through the loop.
-    ``kept`` and ``partial``: share of all tiles that are visited, and share of the visited ones that
-    are masked; ``None`` is a guess (causal-like when there is a mask).
     """
 
     definition: Definition
@@ -36,8 +34,6 @@ class Problem:
     has_row_vectors: bool = False
     exp_ops: int = 0
     mask_ops: int = 2
-    kept: float | None = None
-    partial: float | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ELEMENT_BYTES:

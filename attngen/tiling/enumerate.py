@@ -37,6 +37,18 @@ class Counts:
     bytes_loaded: int
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """Visited tiles of each row of tiles: int [batches, heads, rows] as one row, batches and heads where they differ.
+
+    All batches and query heads together are that ``times`` over.
+    """
+
+    full: Array
+    partial: Array
+    times: int
+
+
 def tiles(schedule: Schedule, call: Call, *, b: int = 0, h: int = 0, inverse: bool = False) -> Array:
     """int8 [query tiles, key tiles]: 0 empty, 1 partial, 2 full, at batch ``b`` and head ``h``.
 
@@ -68,7 +80,8 @@ def counts(
 ) -> Counts:
     """Tiles, operations and bytes of one call, summed over rows of tiles."""
     rows, columns = _grid(schedule, call, inverse)
-    full, partial = _visited(schedule, call, heads, inverse)
+    found = row_counts(schedule, call, heads=heads, inverse=inverse)
+    full, partial = int(found.full.sum()) * found.times, int(found.partial.sum()) * found.times
     work = full + partial
     width = head_dim.qk + head_dim.v
     q_and_out = call.B * heads.q * call.M * width * itemsize
@@ -83,23 +96,25 @@ def counts(
     )
 
 
-def _visited(schedule: Schedule, call: Call, heads: Heads, inverse: bool) -> tuple[int, int]:
-    """(full, partial) tiles over all batches and query heads."""
-    used = {node.value for expr in (schedule.mask,) for node in walk(expr) if node.op is Op.INDEX}
-    batches, head_count = (call.B if "b" in used else 1), (heads.q if "h" in used else 1)
-    times = call.B // batches * (heads.q // head_count)
+def row_counts(schedule: Schedule, call: Call, *, heads: Heads, inverse: bool = False) -> RowCounts:
+    """(full, partial) tiles of every row of tiles, where batches or heads differ for each of them."""
     if schedule.tile_list:
         sized = Call(call.M, call.N, call.B, heads.q, call.params, call.tensors)
         found = tile_list.build(schedule, sized, inverse=inverse)
-        partial = int((found.split - found.offsets[:, :, :-1]).sum())
-        return (len(found.indices) - partial) * times, partial * times
+        # a list that is the same for all batches or heads is made once
+        made = found.offsets.shape[0] * found.offsets.shape[1]
+        partial = found.split - found.offsets[:, :, :-1]
+        full = found.offsets[:, :, 1:] - found.split
+        return RowCounts(full.ravel(), partial.ravel(), call.B * heads.q // made)
+    used = {node.value for node in walk(schedule.mask) if node.op is Op.INDEX}
+    batches, head_count = (call.B if "b" in used else 1), (heads.q if "h" in used else 1)
     rows, _ = _grid(schedule, call, inverse)
     named = _named(schedule, call, np.arange(batches), np.arange(head_count), inverse)
-    totals = {True: 0, False: 0}
+    totals = {masked: np.zeros((batches, head_count, rows), np.int64) for masked in (False, True)}
     for sweep in schedule.sweeps:
         for low, high, step in _spans(sweep, call, named, (batches, head_count, rows)):
-            totals[sweep.masked] += int(np.maximum(-((low - high) // step), 0).sum())
-    return totals[False] * times, totals[True] * times
+            totals[sweep.masked] += np.maximum(-((low - high) // step), 0)
+    return RowCounts(totals[False].ravel(), totals[True].ravel(), call.B // batches * (heads.q // head_count))
 
 
 def _grid(schedule: Schedule, call: Call, inverse: bool) -> tuple[int, int]:

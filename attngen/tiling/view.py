@@ -73,6 +73,19 @@ class TileSchedule:
             self.schedule, call, heads=self.heads, head_dim=self.head_dim, itemsize=itemsize, inverse=self.is_inverse
         )
 
+    def row_counts(
+        self,
+        M: int,
+        N: int | None = None,
+        *,
+        batch: int = 1,
+        params: Mapping[str, int | float] | None = None,
+        tensors: Mapping[str, Any] | None = None,
+    ) -> enumeration.RowCounts:
+        """Full and partial tiles of every row of tiles, for whom wants to know which blocks are the longest."""
+        call = self._call(M, N, batch, params, tensors)
+        return enumeration.row_counts(self.schedule, call, heads=self.heads, inverse=self.is_inverse)
+
     def inverse(self) -> TileSchedule:
         """The same tiles seen from the keys: which query tiles visit a key tile (and back again)."""
         build = build_schedule if self.is_inverse else build_inverse

@@ -8,10 +8,10 @@ from functools import cache
 import pytest
 
 from attngen.planner.candidates import Candidate
-from attngen.planner.cost import slots_per_tile
 from attngen.planner.feasibility import judge
 from attngen.planner.problem import Problem
 from attngen.planner.resources import Usage, estimate, instruction
+from attngen.planner.slots import slots_per_tile
 from attngen.targets.load import find_target
 from attngen.targets.target import Target
 from tests.planner.kit import problem, table
