@@ -19,7 +19,7 @@ from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import choose_plan
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
-from attngen.planner.overrides import CPU_CHOICES, GPU_CHOICES, checked_overrides
+from attngen.planner.overrides import GPU_CHOICES, checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
@@ -77,7 +77,7 @@ def generate(
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
         cpu = find_cpu(target)
         if cpu:
-            plan = choose_cpu_plan(problem, cpu, checked_overrides(plan, CPU_CHOICES))
+            plan = choose_cpu_plan(problem, cpu, plan)
         else:
             plan = choose_plan(problem, find_target(target), checked_overrides(plan, GPU_CHOICES))
     if plan.pack > 1:  # the rows of a tile then belong to several heads

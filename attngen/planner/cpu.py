@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from attngen.errors import PlanError
 from attngen.language.definition import Blocks, HeadDim
+from attngen.planner.overrides import CPU_CHOICES, checked_overrides
 from attngen.planner.problem import Problem
 from attngen.targets.cpu import CpuTarget
 
@@ -54,8 +55,8 @@ class CpuPlan:
 
 def choose_cpu_plan(problem: Problem, target: CpuTarget, fixed: Mapping[str, int] | None = None) -> CpuPlan:
     """The default plan with the choices of a person in it, or a PlanError that says why it does not fit."""
-    fixed = dict(fixed or {})
-    plan = dataclasses.replace(_default(problem, target), **fixed)  # type: ignore[arg-type]  # names of sizes
+    chosen = checked_overrides(fixed, CPU_CHOICES) or {}
+    plan = dataclasses.replace(_default(problem, target), **chosen)  # type: ignore[arg-type]  # names of sizes
     wrong = refusals(plan, problem.definition.head_dim, target)
     if wrong:
         raise PlanError(

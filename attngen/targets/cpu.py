@@ -94,7 +94,7 @@ def _plain(name: str) -> str:
 
 def find_cpu(name: str) -> CpuTarget | None:
     """The CPU called ``name``: "cpu" is any x86-64 with AVX2; None where it is the name of no CPU."""
-    for target in CPUS:
+    for target in CPUS if isinstance(name, str) else ():
         if _plain(name) in map(_plain, (target.name, target.arch, *target.aliases)):
             return target
     return None

@@ -162,11 +162,11 @@ class Dry(Gpu):
 @contextlib.contextmanager
 def dry_device(target: str) -> Iterator[Dry]:
     """Within the block launches end at a stub: `Dry.launches` has them."""
-    from attngen.runtime import launch
+    from attngen.runtime import triton_way
     from attngen.targets.load import find_target
     from tests.support.stub_driver import stub_driver
 
-    device, load = Dry(find_target(target).name), launch.load
+    device, load = Dry(find_target(target).name), triton_way.load
 
     def stubbed(*args: Any) -> Any:
         module = load(*args)
@@ -174,9 +174,9 @@ def dry_device(target: str) -> Iterator[Dry]:
             module.attention_forward = StubKernel(module.attention_forward, device.launches)
         return module
 
-    launch.load = stubbed
+    triton_way.load = stubbed
     try:
         with stub_driver():
             yield device
     finally:
-        launch.load = load
+        triton_way.load = load

@@ -17,7 +17,7 @@ SELECTIONS = {
     "tiling": "tests/tiling",
     "proofs": "tests/proofs -k loops",
     "planner": "tests/planner",
-    "runtime": "tests/runtime",
+    "runtime": "tests/runtime --ignore=tests/runtime/native",
     "native calls": "tests/runtime/native/test_calls.py tests/runtime/native/test_emitted.py",
     "native pool": "tests/runtime/native/test_pool.py",
     "native store": "tests/runtime/native/test_store.py",

@@ -53,9 +53,9 @@ def test_few_queries_share_keys() -> None:
         ({"block_m": 40}, "no multiple of micro_m x lanes = 32"),
         ({"block_n": 60}, "no multiple of micro_n = 8"),
         ({"micro_n": 16}, "need 35 vector registers of 32"),
-        ({"block_n": 0}, "at least 1"),
+        ({"block_n": 0}, "0 is no size"),
         ({"block_n": 9, "micro_n": 3}, "is odd"),
-        ({"warps": 3}, "no field `warps`"),
+        ({"warps": 3}, "unknown field `warps`"),
     ],
 )
 def test_refusals_say_why(fixed: dict[str, int], words: str) -> None:

@@ -34,7 +34,7 @@ CALLS: dict[str, tuple[ag.AttentionSpec, tuple[Any, ...], dict[str, Any], str]] 
     "half the width": (CAUSAL, (Q[..., :32], Q, Q), {}, "32"),
     "fewer values than keys": (CAUSAL, (Q, Q, Q[:, :, :4]), {}, "[1, 4, 4, 64]"),
     "another batch": (CAUSAL, (Q.expand(2, 4, 8, 64), Q.expand(3, 4, 8, 64), Q), {}, "[3, 4, 8, 64]"),
-    "doubles": (CAUSAL, (Q.double(),) * 3, {}, "float64"),
+    "doubles": (CAUSAL, (Q.double(),) * 3, {}, "fp64"),
     "integers": (CAUSAL, (Q.int(),) * 3, {}, "int32"),
     "complex numbers": (CAUSAL, (Q.cfloat(), Q, Q), {}, "complex64"),
     "two dtypes": (CAUSAL, (Q, Q.half(), Q), {}, "fp16"),
@@ -61,7 +61,7 @@ CALLS: dict[str, tuple[ag.AttentionSpec, tuple[Any, ...], dict[str, Any], str]] 
     "tensor of an array": (TABLE, (Q, Q, Q), {"t": np.zeros(4, np.float32)}, "ndarray"),
     "tensor too short": (TABLE, (Q, Q, Q), {"t": T[:3]}, "[3]"),
     "tensor of two dimensions": (TABLE, (Q, Q, Q), {"t": torch.zeros(4, 2)}, "[4, 2]"),
-    "tensor of another dtype": (TABLE, (Q, Q, Q), {"t": T.double()}, "float64"),
+    "tensor of another dtype": (TABLE, (Q, Q, Q), {"t": T.double()}, "fp64"),
     "tensor of another device": (TABLE, (Q, Q, Q), {"t": T.to("meta")}, "meta"),
     "lse of a sigmoid": (spec(normalizer="sigmoid"), (Q, Q, Q), {"return_lse": True}, "lse"),
 }
