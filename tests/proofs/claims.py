@@ -25,7 +25,7 @@ from tests.proofs.tensors import LENGTHS, segment_facts, shape_facts
 from tests.proofs.text import At, Kernel, Loop, Unreadable
 
 STEPS = 20_000_000
-"""What z3 may spend on one proof, in its own units: ten times the hardest, about 20 s of an idle processor."""
+"""What z3 may spend on one proof, in its own units: a busy machine fails no proof."""
 
 
 @dataclass(frozen=True)
