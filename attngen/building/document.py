@@ -46,7 +46,8 @@ def figures(row: Row) -> tuple[str, str, str, str]:
     plan = row.built.plan
     loads = " TMA" if plan.descriptors else ""
     text = f"{plan.block_m}x{plan.block_n} w{plan.num_warps} s{plan.num_stages}{loads}"
-    return text, str(row.built.forward.registers), *(_slots(loop) for loop in main_loops(row))  # type: ignore[return-value]
+    full, masked = main_loops(row)
+    return text, str(row.built.forward.registers), _slots(full), _slots(masked)
 
 
 def _slots(loop: Loop | None) -> str:

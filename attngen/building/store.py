@@ -13,16 +13,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attngen.runtime.cache import default_root, read_own
+from attngen.runtime.cache import default_root, read_own, write_whole
 
-_NOT_READING = ("gates.py", "rates.py", "table.py")
+_NOT_READING = ("gates.py", "rates.py")
 
 
 class BuildStore:
@@ -45,15 +43,8 @@ class BuildStore:
         text = json.dumps(record, separators=(",", ":"))
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
-            try:
-                with open(handle, "w", encoding="utf-8") as file:
-                    file.write(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
-                os.replace(temporary, self._folder / f"{name}.json")
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
+            content = f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+            write_whole(self._folder / f"{name}.json", content.encode())
 
 
 @cache
