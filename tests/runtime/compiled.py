@@ -19,7 +19,7 @@ import torch
 from attngen.errors import CallError
 from attngen.runtime.cache import Cache
 from attngen.runtime.launch import Attention, Emitted, Request
-from tests.runtime.sample import SampleSpec, attention, emitted
+from tests.runtime.sample import SampleSpec, attention, emitted, is_short
 from tests.support.stub_driver import StubLauncher, stub_driver
 
 emissions: list[Request] = []
@@ -63,16 +63,6 @@ def triton_launch(f: Attention, q: Any, k: Any, v: Any, out: Any, given: dict[st
     kernel, grid, args, constants = loaded.module.prepare(q, k, v, out, None, **{"doc": f.captured["doc"], **given})
     kernel[grid](*args, **constants)
     return last_launch()
-
-
-def is_short(call: Callable[[], Any], f: Attention) -> bool:
-    """Whether a call takes the short way."""
-    long = f._first
-    seen: list[int] = []
-    f._first = lambda *args: seen.append(1) or long(*args)  # type: ignore[method-assign,func-returns-value]
-    call()
-    del f._first
-    return not seen
 
 
 def one_kernel_for_everything() -> dict[str, Any]:

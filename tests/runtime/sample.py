@@ -66,3 +66,13 @@ def attention(
     spec: SampleSpec, cache: Cache | None = None, emit: Callable[[Request], Emitted] = emitted, **options: Any
 ) -> Attention:
     return Attention(spec, emit, cache=cache, **options)
+
+
+def is_short(call: Callable[[], Any], f: Attention) -> bool:
+    """Whether a call takes the short way."""
+    long = f._first
+    seen: list[int] = []
+    f._first = lambda *args: seen.append(1) or long(*args)  # type: ignore[method-assign,func-returns-value]
+    call()
+    del f._first
+    return not seen

@@ -11,6 +11,7 @@ from attngen.emit.cpu.view import BoundView, Member
 from attngen.expr.axis import Axis, axes
 from attngen.expr.build import H_IDX, KV_IDX, Q_IDX, SCORE, make, substitute
 from attngen.expr.op import Expr, Kind, Op, walk
+from attngen.expr.printer import Printer
 from attngen.graph.guard import COLS, ROWS
 from attngen.graph.node import Hoisted, Node
 from attngen.tiling.schedule import Bound
@@ -50,10 +51,10 @@ class Expressions:
         self.hoisted = tuple(hoisted.values())
 
     def tile(self) -> Values:
-        return self._values("tile", "tile", lambda expr: self.names.scalars(), _SCALAR)
+        return self._values("tile", "tile", self.names.scalars, _SCALAR)
 
     def rows(self) -> Values:
-        values = self._values("row", "row", lambda expr: self.names.vectors(), _VECTOR)
+        values = self._values("row", "row", self.names.vectors, _VECTOR)
         if not self._reads(ROWS):
             return values
         member, line = Member("vi ", "rows"), "row.rows = minimum(row.q, tile.M - 1);"
@@ -63,10 +64,10 @@ class Expressions:
         """Of one key; in a decoding vector, of its keys."""
         own = {KV_IDX: "kv", COLS: "key.cols"}
         if self.names.column_lanes:
-            values = self._values("column", "key", lambda expr: self.names.vectors(own), _VECTOR)
+            values = self._values("column", "key", lambda: self.names.vectors(own), _VECTOR)
             kind, truth = "vi ", "vi "
         else:
-            values = self._values("column", "key", lambda expr: self.names.scalars(own), _SCALAR)
+            values = self._values("column", "key", lambda: self.names.scalars(own), _SCALAR)
             kind, truth = "whole ", "bool "
         first = [(Member(kind, "cols"), "key.cols = minimum(kv, tile.N - 1);")] if self._reads(COLS) else []
         if self.checks_bound:
@@ -107,14 +108,14 @@ class Expressions:
     def _structs(self) -> dict[str, str]:
         return {**_STRUCTS, "keys": "vector"} if self.names.column_lanes else _STRUCTS
 
-    def _values(self, axis: str, struct: str, printer: Callable[[Expr], object], types: dict[Kind, str]) -> Values:
+    def _values(self, axis: str, struct: str, printer: Callable[[], Printer], types: dict[Kind, str]) -> Values:
         members, lines = [], []
         vector = types is _VECTOR
         for item in self.hoisted:
             if item.axis != axis:
                 continue
             expr = placed(legalize(item.expr), self._structs, vector=vector)
-            statements = printer(expr).statements(expr, item.name, Axis.TILE)  # type: ignore[attr-defined]
+            statements = printer().statements(expr, item.name, Axis.TILE)
             members.append(Member(types[item.expr.kind], item.name))
             text = declared(statements, f"{struct}.{item.name}")
             lines.append(text if not vector else _as_vector(text))

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from attngen.runtime.cache import Cache
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.isa import detect
 from tests.runtime.native.kit import ROOT, inputs, native, text, values
-from tests.runtime.sample import SampleSpec
+from tests.runtime.sample import SampleSpec, is_short
 
 N = 40
 
@@ -43,16 +42,6 @@ def agrees(got: Any, q: Any, k: Any, v: Any, given: Any, tolerance: float = 1e-6
     out, lse = oracle(q, k, v, given)
     np.testing.assert_allclose(got[0].double().numpy(), out, rtol=0, atol=tolerance)
     np.testing.assert_allclose(got[1].double().numpy(), lse, rtol=0, atol=tolerance)
-
-
-def is_short(call: Callable[[], Any], f: Attention) -> bool:
-    """Whether a call takes the short way."""
-    long = f._first
-    seen: list[int] = []
-    f._first = lambda *args: seen.append(1) or long(*args)  # type: ignore[method-assign,func-returns-value]
-    call()
-    del f._first
-    return not seen
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
