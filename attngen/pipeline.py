@@ -19,7 +19,7 @@ from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import choose_plan
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
-from attngen.planner.overrides import GPU_CHOICES, checked_overrides
+from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
@@ -76,10 +76,7 @@ def generate(
     if not isinstance(plan, (Plan, CpuPlan)):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
         cpu = find_cpu(target)
-        if cpu:
-            plan = choose_cpu_plan(problem, cpu, plan)
-        else:
-            plan = choose_plan(problem, find_target(target), checked_overrides(plan, GPU_CHOICES))
+        plan = choose_cpu_plan(problem, cpu, plan) if cpu else choose_plan(problem, find_target(target), plan)
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(

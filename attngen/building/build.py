@@ -23,7 +23,6 @@ from attngen.machine_code.kernel import Kernel, from_record
 from attngen.machine_code.rates import residency, with_rates
 from attngen.pipeline import Generated, generate, problem_of
 from attngen.planner.choose import rank_plans
-from attngen.planner.overrides import GPU_CHOICES, checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.targets.load import find_target
@@ -55,15 +54,15 @@ def build(
     """
     as_spec(spec)
     device = find_target(target)
-    plan = plan if isinstance(plan, Plan) else checked_overrides(plan, GPU_CHOICES)
     store = store or BuildStore()
     problem = problem_of(spec, dtype, seqlen_q)
+    ranked = () if isinstance(plan, Plan) else rank_plans(problem, device, plan)
     with _given_or_own(workers) as compilers:
         if isinstance(plan, Plan):
             return _build_plan(spec, device, dtype, plan, problem, compilers, store)
         found, tried = search(
-            rank_plans(problem, device, plan),
-            lambda ranked: _build_plan(spec, device, dtype, ranked, problem, compilers, store),
+            ranked,
+            lambda one: _build_plan(spec, device, dtype, one, problem, compilers, store),
             lambda built: corrected(built, problem),
         )
     if found is not None:

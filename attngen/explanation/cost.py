@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attngen.planner.cpu import CpuPlan
 from attngen.planner.plan import Plan
-from attngen.sample import Sizes, sample
+from attngen.sample import Sample, Sizes, sample
 from attngen.tiling.view import TileSchedule
 from attngen.tiling.view import schedule as tile_schedule
 
@@ -80,11 +80,13 @@ def tiles_of(spec: AttentionSpec, plan: Plan | CpuPlan) -> TileSchedule:
     return tile_schedule(spec, q_tile=plan.block_q, kv_tile=plan.block_n)
 
 
-def counted(
-    spec: AttentionSpec, plan: Plan | CpuPlan, length: int, params: Mapping[str, int | float], element_bytes: int
-) -> Cost:
+def drawn_at(spec: AttentionSpec, length: int, params: Mapping[str, int | float]) -> Sample:
+    """``params``, and made-up values for every other parameter and tensor that the costs may depend on."""
+    return sample(spec.definition, Sizes(1, length, length), dict(params))
+
+
+def counted(spec: AttentionSpec, plan: Plan | CpuPlan, length: int, drawn: Sample, element_bytes: int) -> Cost:
     """Everything but the times."""
-    drawn = sample(spec.definition, Sizes(1, length, length), dict(params))
     count = tiles_of(spec, plan).counts(length, params=drawn.params, tensors=drawn.tensors, itemsize=element_bytes)
     visited = count.tiles_full + count.tiles_partial
     return Cost(
@@ -102,6 +104,6 @@ def counted(
 
 
 def made_up(spec: AttentionSpec, params: Mapping[str, int | float]) -> tuple[str, ...]:
-    """Names of parameters and tensors whose values `counted` draws."""
-    drawn = sample(spec.definition, Sizes(1, 1, 1), dict(params))
+    """Names of parameters and tensors whose values `drawn_at` makes up."""
+    drawn = drawn_at(spec, 1, params)
     return (*(name for name in drawn.params if name not in params), *drawn.tensors)

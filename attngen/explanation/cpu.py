@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attngen import pipeline
-from attngen.explanation.cost import Cost, Explanation, counted, lengths_up_to, made_up
-from attngen.explanation.text import head, plan_lines, table, time_text
+from attngen.explanation.cost import Cost, Explanation, counted, drawn_at, lengths_up_to, made_up
+from attngen.explanation.text import counts_heading, counts_row, head, plan_lines, table
 from attngen.pipeline import Generated
 from attngen.planner.cpu import CpuPlan
 from attngen.planner.problem import ELEMENT_BYTES
@@ -45,7 +45,7 @@ def explain_cpu(
     if machine is not None:
         peak, read = machine.peak(plan.dtype, plan.dot), machine.read_gbps
     costs = tuple(
-        _timed(counted(spec, plan, length, given, ELEMENT_BYTES[plan.dtype]), peak, read)
+        _timed(counted(spec, plan, length, drawn_at(spec, length, given), ELEMENT_BYTES[plan.dtype]), peak, read)
         for length in lengths_up_to(seqlen)
     )
     measured = _measured(spec, plan, costs, given, fixed, machine) if machine is not None else {}
@@ -141,21 +141,8 @@ def _lines(
     yield f"Cost by length (batch 1, one core, predicted from {peak:.0f} GFLOP/s {source};"
     yield "in brackets what full attention would take)"
     yield from table(
-        ("length", "tiles visited", "of all", "masked", "GFLOP", "MB", "time", "GFLOP/s", "limit"),
-        [
-            (
-                f"{cost.seqlen:,}",
-                f"{cost.tiles:,} ({cost.tiles_of_full_attention:,})",
-                f"{100 * cost.share:.1f} %",
-                f"{100 * cost.tiles_masked / max(1, cost.tiles):.1f} %",
-                f"{cost.flops / 1e9:.3g} ({cost.flops_of_full_attention / 1e9:.3g})",
-                f"{cost.bytes / 1e6:.1f}",
-                f"{time_text(cost.us)} ({time_text(cost.us_of_full_attention)})",
-                f"{cost.flops / max(cost.us, 1e-9) * 1e-3:.0f}",
-                cost.limit,
-            )
-            for cost in known.costs
-        ],
+        (*counts_heading("GFLOP"), "GFLOP/s", "limit"),
+        [(*counts_row(cost, 1e9), f"{cost.flops / max(cost.us, 1e-9) * 1e-3:.0f}", cost.limit) for cost in known.costs],
     )
     if known.sampled:
         yield f"  made-up values: {', '.join(known.sampled)}"

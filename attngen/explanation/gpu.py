@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attngen import pipeline
-from attngen.explanation.cost import Cost, Explanation, counted, lengths_up_to, made_up
-from attngen.explanation.text import head, plan_lines, table, time_text
+from attngen.explanation.cost import Cost, Explanation, counted, drawn_at, lengths_up_to, made_up
+from attngen.explanation.text import counts_heading, counts_row, head, plan_lines, table, time_text
 from attngen.pipeline import Generated
 from attngen.planner.choose import WorkOf, choose_plan, rank_plans
 from attngen.planner.cost import every_tile
 from attngen.planner.counted import counted as work_of
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
-from attngen.sample import Sizes, sample
+from attngen.sample import Sample
 from attngen.targets.target import Target
 
 if TYPE_CHECKING:
     from attngen.language.spec import AttentionSpec
 
-_Drawn = tuple[dict[str, int | float], dict[str, Any]]
-"""Values of parameters and tensors at one length."""
 RIVALS = 5
 _COUNTED_TILES = 5
 """Tile sizes whose real tiles are counted for the rivals: those that look best at a guess."""
@@ -33,9 +31,9 @@ def explain_gpu(
 ) -> Explanation:
     plan = made.gpu_plan
     problem = pipeline.problem_of(spec, dtype, seqlen, seqlen)
-    drawn = {length: _drawn(spec, length, given) for length in lengths_up_to(seqlen)}
-    costs = tuple(_cost(spec, problem, device, plan, length, given, drawn[length]) for length in drawn)
-    ranked = _ranked(problem, device, work_of(spec, seqlen, *drawn[seqlen]))
+    drawn = {length: drawn_at(spec, length, given) for length in lengths_up_to(seqlen)}
+    costs = tuple(_cost(spec, problem, device, plan, *of_length) for of_length in drawn.items())
+    ranked = _ranked(problem, device, work_of(spec, seqlen, drawn[seqlen].params, drawn[seqlen].tensors))
     rivals = tuple(rival for rival in ranked if _fields(rival) != _fields(plan))[:RIVALS]
     known = Explanation(
         "", spec.name, device.name, plan.dtype, seqlen, None, costs, plan, rivals, made_up(spec, given)
@@ -49,23 +47,10 @@ def _fields(plan: Plan) -> dict[str, int]:
     return {name: int(getattr(plan, name)) for name in names}
 
 
-def _drawn(spec: AttentionSpec, length: int, given: Mapping[str, int | float]) -> _Drawn:
-    made = sample(spec.definition, Sizes(1, length, length), dict(given))
-    return made.params, made.tensors
-
-
-def _cost(
-    spec: AttentionSpec,
-    problem: Problem,
-    target: Target,
-    plan: Plan,
-    length: int,
-    params: Mapping[str, int | float],
-    drawn: _Drawn,
-) -> Cost:
-    cost = counted(spec, plan, length, params, problem.element_bytes)
+def _cost(spec: AttentionSpec, problem: Problem, target: Target, plan: Plan, length: int, drawn: Sample) -> Cost:
+    cost = counted(spec, plan, length, drawn, problem.element_bytes)
     fixed, sized = _fields(plan), replace(problem, seqlen_q=length, seqlen_kv=length)
-    here = choose_plan(sized, target, fixed, work_of(spec, length, *drawn))
+    here = choose_plan(sized, target, fixed, work_of(spec, length, drawn.params, drawn.tensors))
     full = choose_plan(sized, target, fixed, lambda candidate: every_tile(candidate, sized))
     return replace(cost, us=here.predicted_us, limit=here.limit, us_of_full_attention=full.predicted_us)
 
@@ -82,20 +67,8 @@ def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[
     yield from head(spec, known.dtype, target.name, target.arch)
     yield "Cost by length (batch 1, predicted; in brackets what full attention would take)"
     yield from table(
-        ("length", "tiles visited", "of all", "masked", "TFLOP", "MB", "time", "limit"),
-        [
-            (
-                f"{cost.seqlen:,}",
-                f"{cost.tiles:,} ({cost.tiles_of_full_attention:,})",
-                f"{100 * cost.share:.1f} %",
-                f"{100 * cost.tiles_masked / max(1, cost.tiles):.1f} %",
-                f"{cost.flops / 1e12:.3g} ({cost.flops_of_full_attention / 1e12:.3g})",
-                f"{cost.bytes / 1e6:.1f}",
-                f"{time_text(cost.us)} ({time_text(cost.us_of_full_attention)})",
-                cost.limit,
-            )
-            for cost in known.costs
-        ],
+        (*counts_heading("TFLOP"), "limit"),
+        [(*counts_row(cost, 1e12), cost.limit) for cost in known.costs],
     )
     if known.sampled:
         yield f"  made-up values: {', '.join(known.sampled)}"

@@ -11,6 +11,7 @@ from attngen.planner.cpu import CpuPlan
 from attngen.planner.plan import Plan
 
 if TYPE_CHECKING:
+    from attngen.explanation.cost import Cost
     from attngen.language.spec import AttentionSpec
 
 
@@ -35,6 +36,23 @@ def _mask_text(spec: AttentionSpec) -> str:
 
 def time_text(us: float) -> str:
     return f"{us:.1f} us" if us < 1e3 else f"{us / 1e3:.2f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
+
+
+def counts_heading(flops: str) -> tuple[str, ...]:
+    return "length", "tiles visited", "of all", "masked", flops, "MB", "time"
+
+
+def counts_row(cost: Cost, unit: float) -> tuple[str, ...]:
+    """What is counted and predicted at one length, on any target: the columns of `counts_heading`."""
+    return (
+        f"{cost.seqlen:,}",
+        f"{cost.tiles:,} ({cost.tiles_of_full_attention:,})",
+        f"{100 * cost.share:.1f} %",
+        f"{100 * cost.tiles_masked / max(1, cost.tiles):.1f} %",
+        f"{cost.flops / unit:.3g} ({cost.flops_of_full_attention / unit:.3g})",
+        f"{cost.bytes / 1e6:.1f}",
+        f"{time_text(cost.us)} ({time_text(cost.us_of_full_attention)})",
+    )
 
 
 def plan_lines(plan: Plan | CpuPlan) -> Iterator[str]:

@@ -8,6 +8,7 @@ from attngen.errors import PlanError
 from attngen.planner.candidates import Candidate, candidates, describe_chunks
 from attngen.planner.cost import Cost, estimate_cost
 from attngen.planner.feasibility import Verdict, judge, overlap_bytes
+from attngen.planner.overrides import GPU_CHOICES, checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import NOMINAL_LENGTH, Problem
 from attngen.planner.resources import instruction, register_limit
@@ -34,6 +35,7 @@ def rank_plans(
     """All plans that fit, best first. ``fixed``: choices of a person, as `parse_plan_overrides` reads them."""
     if problem.dtype == "fp64":
         raise PlanError(f"no kernels for dtype `fp64` on {target.name}", remedy="CPU targets have them; use fp32 here")
+    fixed = checked_overrides(fixed, GPU_CHOICES)
     judged = [(candidate, judge(candidate, problem, target)) for candidate in candidates(problem, target, fixed)]
     good = [row for row in judged if row[1].ok]
     if not good and (problem.pinned or fixed):
