@@ -75,6 +75,11 @@ class Processes:
         finally:
             self._idle.put(process)
 
+    def kill(self) -> None:
+        """End what is under way: its callers get ProcessLost."""
+        for process in list(self._started):
+            process.kill()
+
     def close(self) -> None:
         for process in list(self._started):
             process.end()
@@ -124,6 +129,9 @@ class _Process:
             return (json.loads(line) if line.endswith("\n") else None), late.is_set()
         except ValueError:  # what it wrote into was not its own memory
             return None, late.is_set()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def end(self) -> tuple[int, str]:
         """Stop the process; its exit code and what it last said."""

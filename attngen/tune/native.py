@@ -93,7 +93,7 @@ class NativeKernels:
         made = self.emitted(choice)
         values = "".join(f"; {name}={value}" for name, value in sorted(self._params.items()))
         return Configuration(
-            plan=dict(choice),
+            plan=overrides(choice),
             source=hashlib.sha256(made.text.encode()).hexdigest(),
             compiler=find_compiler().version,
             versions=f"attngen {attngen.__version__}, torch {_version('torch')}{values}",
@@ -110,6 +110,14 @@ class NativeKernels:
             self.spec, self.target.arch, dtype=self.dtype, plan=plan, seqlen_q=1 if self._decode else None
         )
 
+    def compile_job(self, choice: Choice) -> dict[str, Any]:
+        return {
+            "kind": "native",
+            "name": self.spec.name,
+            "source": self.emitted(choice).text,
+            "target": self.target.arch,
+        }
+
     def job(self, choice: Choice) -> dict[str, Any]:
         """Everything that checking and timing need, as plain data; tensors are files of ``folder``."""
         made = self.emitted(choice)
@@ -118,10 +126,7 @@ class NativeKernels:
         self._kept.append(emitted)  # lists of tiles are known by its identity
         small, large = self._small, self._large
         return {
-            "kind": "native",
-            "name": self.spec.name,
-            "source": made.text,
-            "target": self.target.arch,
+            **self.compile_job(choice),
             "entry": _entry(made.interface),
             "small": {**small.call(emitted), **self._expected},
             "large": {**large.call(emitted), "allowed": self._allowed},
