@@ -114,7 +114,7 @@ class Kernel:
         if not baseline.exists():
             part = baseline.with_suffix(f".{os.getpid()}")
             with open(part, "wb") as file:
-                np.savez(file, **made)
+                np.savez(file, allow_pickle=False, **made)
             os.replace(part, baseline)
             return {"error": error}
         with np.load(baseline) as known:
@@ -193,4 +193,3 @@ def limit_memory(more_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if pages:
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
-

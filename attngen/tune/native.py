@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from attngen.checking.inputs import Case
     from attngen.language.spec import AttentionSpec
 
-SMALL = 197
+SMALL = 133
 """Rows and keys of the case that the oracle, which is dense, answers."""
 SMALL_DECODE = 1500
 """Keys of that case for few queries: more than one split."""
@@ -219,9 +219,7 @@ class NativeKernels:
 class _Inputs:
     """The tensors of one call, written to files when a kernel's call is described."""
 
-    def __init__(
-        self, attention: Attention, files: Files, qkv: tuple[Any, ...], values: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, attention: Attention, files: Files, qkv: tuple[Any, ...], values: Mapping[str, Any]) -> None:
         import torch
 
         variant, self._files = attention.variant, files

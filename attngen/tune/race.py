@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from attngen.tune.space import Choice
+
 Ratios = Sequence[float]
-"""Of one configuration, a round each: its seconds over those of the untuned plan in the same round. Below 1 is better."""
+"""Of one configuration, a round each: its seconds over the untuned plan's of the same round. Below 1 is better."""
 
 HOPELESS = 1.25
 """After one round: so much slower than the leader is no accident of a round."""
@@ -28,7 +30,7 @@ def is_out(mine: Ratios, leader: Ratios) -> bool:
     return min(mine) > margin * max(leader)
 
 
-def leader(ratios: Mapping[object, Ratios]) -> Ratios:
+def leader(ratios: Mapping[Choice, Ratios]) -> Ratios:
     """The rounds of the best by its median; the untuned plan, which is 1 by definition, where none is better."""
     known = [rounds for rounds in ratios.values() if rounds]
     best = min(known, key=statistics.median, default=(1.0,))

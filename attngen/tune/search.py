@@ -52,7 +52,7 @@ def has_surrogate() -> bool:
 
 
 def _spread(untried: Sequence[Choice], count: int) -> list[Choice]:
-    """The model's best, and one in three from further down its list: a model may be wrong in the same way throughout."""
+    """The model's best, and one in three from further down: a model may be wrong in the same way throughout."""
     far = max(1, count // 3)
     step = max(1, min(len(untried), 40) // (far + 1))
     picked = [*untried[: count - far], *(untried[min(len(untried) - 1, step * (i + 1))] for i in range(far))]

@@ -69,7 +69,7 @@ def tune(
             )
         from attngen.tune.static import tune_static
 
-        with _opened(store) as kept:
+        with opened(store) as kept:
             results = tune_static(spec, device, dtype, wanted, chosen, kept, budget_s, progress)
             return Tuned(results, str(kept.path))
     if static:
@@ -77,7 +77,7 @@ def tune(
     here = detect(target)
     element = dtype or spec.dtype or DEFAULT_DTYPE
     results_: list[Result] = []
-    with _opened(store) as kept, _submitting(executor) as submit:
+    with opened(store) as kept, submitting(executor) as submit:
         for i, shape in enumerate(wanted):
             left = chosen.budget_s if budget_s is None else (budget_s - sum(r.seconds for r in results_))
             share = left if budget_s is None else left / (len(wanted) - i)
@@ -105,16 +105,17 @@ def _shape(given: int | tuple[int, int, int]) -> Shape:
 
 
 @contextmanager
-def _opened(store: Store | Path | str | None) -> Iterator[Store]:
+def opened(store: Store | Path | str | None) -> Iterator[Store]:
+    """A store that was given open stays open."""
     if isinstance(store, Store):
         yield store
         return
-    with Store.open(Path(store) if store is not None else None) as opened:
-        yield opened
+    with Store.open(Path(store) if store is not None else None) as kept:
+        yield kept
 
 
 @contextmanager
-def _submitting(executor: Executor | None) -> Iterator[Submit]:
+def submitting(executor: Executor | None) -> Iterator[Submit]:
     """How jobs get to ``executor``; without one, to a process for each processor of this machine."""
     if executor is not None:
         given = executor

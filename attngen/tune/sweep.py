@@ -1,4 +1,4 @@
-"""One subject from the first batch to the decision. It depends on measurements alone: the same times, the same sweep."""
+"""One subject from the first batch to the decision. Only times decide: the same times make the same sweep."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ Report = Callable[[Progress], None]
 _WORTH_A_FINAL = 1.02
 """A configuration that was slower by more than this has lost already."""
 _LEAST_FINAL_ROUNDS = 3
+_COMPILE_S = 0.8
+"""What a configuration takes to compile and check, about, two of them at a time."""
+_MOST_RESERVED = 0.3
+"""Of the budget, for the final rounds."""
 
 
 class Sweep:
@@ -70,18 +74,20 @@ class Sweep:
         return self._budget_s - (self._clock() - self._begun)
 
     def _reserve_s(self) -> float:
-        """What the final rounds will take."""
-        return (self._effort.finalists + 1) * self._effort.final_rounds * self._bench.turn_s
+        """What the final rounds will take; a slow machine has fewer of them rather than nothing to choose from."""
+        wanted = (self._effort.finalists + 1) * self._effort.final_rounds * self._bench.turn_s
+        return min(wanted, _MOST_RESERVED * self._budget_s)
+
+    def _round_s(self, choices: Sequence[Choice]) -> float:
+        return (len(choices) + 1) * self._bench.turn_s
 
     def _screen(self) -> None:
         """Batches of configurations beside the untuned plan, until nothing is left to hope for, or no time."""
-        number, longest = 0, 0.0
+        number = 0
         while batch := propose(self._measurer.space, self._history, self._effort):
-            if number and self._left_s() < self._reserve_s() + longest:
+            if number and self._left_s() < self._reserve_s() + 2 * self._round_s(batch) + _COMPILE_S * len(batch):
                 break
-            begun = self._clock()
             self._screen_batch(batch, number * self._effort.rounds)
-            longest = max(longest, self._clock() - begun)
             number += 1
 
     def _screen_batch(self, batch: Sequence[Choice], first: int) -> None:
@@ -89,7 +95,7 @@ class Sweep:
         self._ratios |= {one: [] for one in batch}
         self._say("compile" if self._bench.turn_s == 0 else "screen")
         for turn in range(self._effort.rounds):
-            if not alive or (turn and self._left_s() < self._reserve_s()):
+            if not alive or (turn and self._left_s() < self._reserve_s() + self._round_s(alive)):
                 break
             alive = self._round("screen", first + turn, alive, self._ratios)
             best = leader(self._ratios)
@@ -123,12 +129,14 @@ class Sweep:
         return there
 
     def _final(self) -> None:
-        """The best of all batches and the untuned plan again, in another order: the first rounds chose them by luck too."""
+        """The best of all batches and the untuned plan again, in another order: luck has chosen them too."""
         scored = [(score, one) for one, score in self._history.items() if score is not None and one not in self._failed]
         finalists = [one for score, one in sorted(scored) if score < _WORTH_A_FINAL][: self._effort.finalists]
-        alive = [one for one in fresh_order(finalists, self._measurer.subject.loose)]
+        while len(finalists) > 1 and self._left_s() < _LEAST_FINAL_ROUNDS * self._round_s(finalists):
+            finalists.pop()
+        alive = fresh_order(finalists, self._measurer.subject.loose)
         for number in range(self._effort.final_rounds):
-            if not alive or (number >= _LEAST_FINAL_ROUNDS and self._left_s() < 0):
+            if not alive or (number >= _LEAST_FINAL_ROUNDS and self._left_s() < self._round_s(alive)):
                 break
             alive = self._round("final", number, alive, self._finals)
 

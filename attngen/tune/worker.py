@@ -11,6 +11,7 @@ from attngen.runtime.processes import serve
 
 if TYPE_CHECKING:
     from attngen.tune.kernel import Kernel, Loaded
+    from attngen.tune.recorded import Recorded
 
 _KEPT = 64
 _CALLS = 6
@@ -59,13 +60,11 @@ def _loaded(kernel: Kernel, name: str, request: Mapping[str, Any]) -> Loaded:
 
 def _replay(request: Mapping[str, Any]) -> dict[str, Any]:
     """What a recorded sweep has for this configuration: nothing is run."""
-    from attngen.tune.recorded import answer_from
-
-    return answer_from(_recorded(request["file"]), request)
+    return _recorded(request["file"]).answer(request)
 
 
 @lru_cache(maxsize=4)
-def _recorded(file: str) -> Any:
+def _recorded(file: str) -> Recorded:
     from attngen.tune.recorded import Recorded
 
     return Recorded.load(Path(file))
