@@ -89,14 +89,13 @@ def _one(
                 Progress(str(shape), "static", len(rows), len(chosen), _fields(best[1]), 1.0, until - time.monotonic())
             )
     failures = tuple((row.configuration.plan, row.reason) for row, _ in rows if row.status == "failed")
-    untuned = min(rows, key=lambda row: chosen.index(row[1]))[0]
-    best = min(rows, key=_order)[0]
-    ratio = untuned.seconds / best.seconds if best.seconds and untuned.status == "measured" else 1.0
-    if best.status == "measured":
+    untuned, first = rows[0][0], min(rows, key=_order)[0]
+    ratio = untuned.seconds / first.seconds if first.seconds and untuned.status == "measured" else 1.0
+    if first.status == "measured":
         store.decide(
             Decision(
                 subject,
-                best.configuration,
+                first.configuration,
                 untuned.configuration.plan,
                 ratio,
                 0.0,
@@ -108,7 +107,7 @@ def _one(
         )
     return Result(
         shape=str(shape),
-        best=best.configuration.plan,
+        best=first.configuration.plan,
         untuned=untuned.configuration.plan,
         ratio=ratio,
         noise=0.0,

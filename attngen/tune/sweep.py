@@ -74,8 +74,8 @@ class Sweep:
         return self._budget_s - (self._clock() - self._begun)
 
     def _reserve_s(self) -> float:
-        """What the final rounds will take; a slow machine has fewer of them rather than nothing to choose from."""
-        wanted = (self._effort.finalists + 1) * self._effort.final_rounds * self._bench.turn_s
+        """What the fewest final rounds will take; more of them are made if there is time."""
+        wanted = (self._effort.finalists + 1) * _LEAST_FINAL_ROUNDS * self._bench.turn_s
         return min(wanted, _MOST_RESERVED * self._budget_s)
 
     def _round_s(self, choices: Sequence[Choice]) -> float:
