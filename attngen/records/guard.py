@@ -50,7 +50,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One process at a time renames here. The lock is on the directory itself: no file is left behind."""
+    """One process at a time makes or renames stores here. The lock is on the directory: no file is left behind."""
     try:
         import fcntl
     except ImportError:  # Windows, where a file that is in use cannot be renamed anyway
@@ -58,7 +58,8 @@ def alone(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -23,17 +23,19 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def for_writing(path: Path) -> tuple[sqlite3.Connection, str]:
     """A connection that may write, and what was set aside on the way ("" when nothing)."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    trust(path)
-    said = ""
-    for _ in range(3):
+    with alone(path.parent):  # else two that find the same damage would set aside each other's new store
+        trust(path)
         if not path.exists():
             _create(path)
-        which = os.stat(path).st_ino
         why, database = _try(path)
         if database is not None:
-            return database, said
-        said = _set_aside(path, which, why) or said
-    raise StoreError(f"cannot be made anew: {why}", place=str(path), remedy="name another place: --store PATH")
+            return database, ""
+        said = _set_aside(path, why)
+        _create(path)
+        why, database = _try(path)
+        if database is None:
+            raise StoreError(f"cannot be made anew: {why}", place=str(path), remedy="name another place: --store PATH")
+        return database, said
 
 
 def for_reading(path: Path) -> sqlite3.Connection:
@@ -106,41 +108,35 @@ def _try(path: Path) -> tuple[str, sqlite3.Connection | None]:
 
 
 def _create(path: Path) -> None:
-    """Made whole under another name, then linked: nobody sees half of one, and of two makers one wins."""
-    with alone(path.parent):
-        if path.exists():
-            return
-        for suffix in BESIDE:  # a log without its database would be played into the new one
-            if beside(path, suffix).exists():
-                os.rename(beside(path, suffix), _free(path, suffix))
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
-        os.close(handle)
-        try:
-            with contextlib.closing(_connect(Path(name), "mode=rw")) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                schema.lay(database)
-            os.rename(name, path)
-        except sqlite3.Error as error:
-            raise refusal(path, error) from error
-        finally:
-            for suffix in ("", *BESIDE):
-                Path(name + suffix).unlink(missing_ok=True)
+    """Made whole under another name, then renamed: whatever stops this process, nobody sees half of a store."""
+    for suffix in BESIDE:  # a log without its database would be played into the new one
+        if beside(path, suffix).exists():
+            os.rename(beside(path, suffix), _free(path, suffix))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
+    os.close(handle)
+    try:
+        with contextlib.closing(_connect(Path(name), "mode=rw")) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            schema.lay(database)
+        os.rename(name, path)
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    finally:
+        for suffix in ("", *BESIDE):
+            Path(name + suffix).unlink(missing_ok=True)
 
 
-def _set_aside(path: Path, which: int, why: str) -> str:
-    """Rename the file that was looked at, unless another process was first."""
+def _set_aside(path: Path, why: str) -> str:
+    """Rename what cannot be used, with the files beside it; returns a sentence about it."""
     with open(path, "rb") as file:
         head = file.read(15)
     if path.suffix != _SUFFIX and head != b"SQLite format 3":
         remedy = f"a store is a SQLite file; to begin one, name it so: {path.name}{_SUFFIX}"
         raise StoreError("is no store of attngen", place=str(path), remedy=remedy)
-    with alone(path.parent):
-        if not path.exists() or os.stat(path).st_ino != which:
-            return ""
-        aside = _free(path)
-        for suffix in ("", *BESIDE):
-            if beside(path, suffix).exists():
-                os.rename(beside(path, suffix), beside(aside, suffix))
+    aside = _free(path)
+    for suffix in (*BESIDE, ""):
+        if beside(path, suffix).exists():
+            os.rename(beside(path, suffix), beside(aside, suffix))
     return f"{path} was set aside as {aside.name}: {why}; a new store was begun"
 
 
