@@ -16,6 +16,9 @@ CLEAR = 1.03
 """After two rounds: the best of one is so much slower than the worst of the other."""
 LEAST_GAIN = 1.01
 """A plan that is faster by less is not worth a plan of its own."""
+_ROUNDS = 5
+_LEAST_GAIN_OF_FEW = 1.04
+"""With fewer than `_ROUNDS` final rounds."""
 
 
 def is_out(mine: Ratios, leader: Ratios) -> bool:
@@ -54,10 +57,12 @@ def gain(ratios: Ratios) -> tuple[float, float]:
 def beats(ratios: Ratios) -> bool:
     """Whether it is faster than the untuned plan beyond noise: a plan is changed for a reason only.
 
-    The gain exceeds its noise and `LEAST_GAIN`, and of the rounds at most one in five goes the other way.
+    The gain exceeds its noise and `LEAST_GAIN`, and so few rounds go the other way that it would happen to equals
+    about one time in thirty (a sign test). Fewer than five rounds cannot say as much: the gain has to be larger.
     """
     if not ratios:
         return False
     faster, noise = gain(ratios)
     against = sum(ratio >= 1.0 for ratio in ratios)
-    return faster - noise > 1.0 and faster >= LEAST_GAIN and against <= len(ratios) // 5
+    least = LEAST_GAIN if len(ratios) >= _ROUNDS else _LEAST_GAIN_OF_FEW
+    return faster - noise > 1.0 and faster >= least and against <= max(0, len(ratios) - _ROUNDS) // 3
