@@ -12,7 +12,7 @@ from attngen.errors import AttngenError, PlanError
 from attngen.records.row import Configuration, Measurement, Subject
 from attngen.records.store import Store
 from attngen.tune.result import TuneError
-from attngen.tune.space import Choice, Space, overrides
+from attngen.tune.space import Choice, Space
 
 Submit = Callable[[dict[str, Any]], "Future[dict[str, Any]]"]
 """Gives a job to an executor: plain data, see `attngen.tune.job`."""
@@ -88,7 +88,7 @@ class Bench:
         try:
             return self.configuration(choice)
         except PlanError:
-            return Configuration(overrides(choice), _NO_SOURCE, "none", "none")
+            return Configuration(dict(choice), _NO_SOURCE, "none", "none")
 
     def _refresh(self) -> None:
         """Another sweep may have measured the same meanwhile."""
@@ -169,7 +169,7 @@ class Bench:
             assert found is not None, "what is not ready has failed, and a row says so"
             return found
         job = {**self._jobs[choice], "do": "time", "least_s": self._least_s, "limit_s": self._limit_s}
-        job |= {"plan": overrides(choice), "stage": stage, "round": number}
+        job |= {"plan": dict(choice), "stage": stage, "round": number}
         begun = time.monotonic()
         answer = self._answer(job, self._submit(job))
         self.turn_s = time.monotonic() - begun

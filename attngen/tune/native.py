@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +28,7 @@ from attngen.sample import Sizes as SampleSizes
 from attngen.sample import sample
 from attngen.targets.cpu import CpuTarget
 from attngen.tune.files import Files
-from attngen.tune.space import Choice, Space, cpu_space, overrides
+from attngen.tune.space import Choice, Space, cpu_space
 
 if TYPE_CHECKING:
     from attngen.checking.inputs import Case
@@ -83,7 +83,8 @@ class NativeKernels:
 
     @cached_property
     def space(self) -> Space:
-        problem = pipeline.problem_of(self.spec, self.dtype, 1 if self._decode else None)
+        problem = pipeline.problem_of(self.spec, self.dtype, self.shape.queries, self.shape.keys)
+        problem = replace(problem, batch=self.shape.batch)
         untuned = self._generate(None).plan
         assert isinstance(untuned, CpuPlan)
         return cpu_space(problem, self.target, untuned)
@@ -93,16 +94,16 @@ class NativeKernels:
         made = self.emitted(choice)
         values = "".join(f"; {name}={value}" for name, value in sorted(self._params.items()))
         return Configuration(
-            plan=overrides(choice),
+            plan=dict(choice),
             source=hashlib.sha256(made.text.encode()).hexdigest(),
             compiler=find_compiler().version,
             versions=f"attngen {attngen.__version__}, torch {_version('torch')}{values}",
-            predicted_us=float(getattr(made.plan, "predicted_us", 0.0)),
+            predicted_us=self.space.predicted_us.get(choice, 0.0),
         )
 
     def emitted(self, choice: Choice) -> Generated:
         if choice not in self._made:
-            self._made[choice] = self._generate(overrides(choice))
+            self._made[choice] = self._generate(dict(choice))
         return self._made[choice]
 
     def _generate(self, plan: dict[str, int] | None) -> Generated:

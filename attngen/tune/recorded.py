@@ -12,7 +12,7 @@ from typing import Any
 from attngen.errors import PlanError, StoreError
 from attngen.records.lines import read
 from attngen.records.row import Configuration, Measurement, Subject
-from attngen.tune.space import Choice, Fragment, Space, choice_of, overrides
+from attngen.tune.space import Choice, Fragment, Space, choice_of
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,17 @@ class Replay:
     def space(self) -> Space:
         """Choices in the order in which they were recorded, which was the order of the search."""
         rows = self._recorded.rows
-        names = sorted({name for choice in rows for name, _ in choice})
-        fragments = tuple(Fragment(n, tuple(sorted({dict(c).get(n, 0) for c in rows}))) for n in names)
-        filled = [choice_of({**dict.fromkeys(names, 0), **dict(choice)}) for choice in rows]
-        known = set(filled)
-        return Space(
-            fragments, filled[0], lambda choice: [] if choice in known else ["it was not recorded"], tuple(filled)
-        )
+        known = tuple(rows)
+        fragments = tuple(Fragment(name, tuple(sorted({dict(c)[name] for c in known}))) for name, _ in known[0])
+        return Space(fragments, known[0], lambda choice: [] if choice in rows else ["it was not recorded"], known)
 
     def configuration(self, choice: Choice) -> Configuration:
-        key = choice_of(overrides(choice))
-        if key not in self._recorded.rows:
+        if choice not in self._recorded.rows:
             raise PlanError("it was not recorded")
-        return self._recorded.rows[key][0].configuration
+        return self._recorded.rows[choice][0].configuration
 
     def compile_job(self, choice: Choice) -> dict[str, Any]:
-        return {"kind": "replay", "file": str(self._path), "plan": overrides(choice), "pause_s": self._pause_s}
+        return {"kind": "replay", "file": str(self._path), "plan": dict(choice), "pause_s": self._pause_s}
 
     def job(self, choice: Choice) -> dict[str, Any]:
         return {**self.compile_job(choice), "device": "replay"}

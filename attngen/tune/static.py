@@ -22,7 +22,6 @@ from attngen.building.workers import Workers
 from attngen.errors import AttngenError
 from attngen.language.spec import AttentionSpec
 from attngen.pipeline import DEFAULT_DTYPE, problem_of
-from attngen.planner.choose import rank_plans
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.records.row import Configuration, Decision, Measurement, Subject
@@ -33,11 +32,11 @@ from attngen.tune.effort import Effort
 from attngen.tune.measure import now
 from attngen.tune.native import Shape
 from attngen.tune.result import Progress, Result
+from attngen.tune.space import GPU_FIELDS, gpu_space
 from attngen.tune.sweep import Report
 
 MOST = {"quick": 6, "full": 24}
 """Plans that are compiled, the best ranked first."""
-_FIELDS = ("block_m", "block_n", "num_warps", "num_stages")
 
 
 def tune_static(
@@ -70,7 +69,7 @@ def _one(
     begun, sweep = time.monotonic(), secrets.token_hex(6)
     decode = shape.queries <= DECODE_ROWS
     problem = problem_of(spec, dtype, shape.queries if decode else None, shape.keys)
-    ranked = rank_plans(problem, target)
+    space, plans = gpu_space(problem, target)
     subject = Subject(
         spec.fingerprint, spec.name, dtype or spec.dtype or DEFAULT_DTYPE, target.arch, "",
         shape.batch, shape.queries, shape.keys, kind="static",
@@ -78,7 +77,7 @@ def _one(
     known = {row.strict: row for row in store.measurements(subject=subject)}
     rows: list[tuple[Measurement, Plan]] = []
     measured = reused = 0
-    chosen = ranked[: MOST[effort.name]]
+    chosen = [plans[choice] for choice in space.ordered[: MOST[effort.name]]]
     for row, plan in _rows(spec, target, dtype, chosen, problem, subject, sweep, until, workers):
         rows.append((known.get(row.strict, row), plan))
         added = store.add(row)
@@ -115,7 +114,7 @@ def _one(
         reused=reused,
         failed=len(failures),
         tried=len(rows),
-        space=len(ranked),
+        space=len(space),
         seconds=time.monotonic() - begun,
         kind="static",
         failures=failures,
@@ -182,4 +181,4 @@ def _order(row: tuple[Measurement, Plan]) -> tuple[bool, float]:
 
 
 def _fields(plan: Plan) -> dict[str, int]:
-    return {name: getattr(plan, name) for name in _FIELDS}
+    return {name: getattr(plan, name) for name in GPU_FIELDS}

@@ -14,7 +14,7 @@ from attngen.tune.measure import Bench, Measurer, Submit, now
 from attngen.tune.race import beats, gain, is_out, leader
 from attngen.tune.result import Progress, Result, TuneError
 from attngen.tune.search import fresh_order, propose
-from attngen.tune.space import Choice, overrides
+from attngen.tune.space import Choice
 
 Report = Callable[[Progress], None]
 
@@ -159,7 +159,7 @@ class Sweep:
             Decision(
                 subject=self._measurer.subject,
                 configuration=self._bench.configuration(best),
-                untuned=overrides(self._untuned),
+                untuned=dict(self._untuned),
                 ratio=ratio,
                 noise=noise,
                 tried=len(self._history),
@@ -173,8 +173,8 @@ class Sweep:
         ratio, noise = self._gain(best)
         return Result(
             shape=self._shape,
-            best=overrides(best),
-            untuned=overrides(self._untuned),
+            best=dict(best),
+            untuned=dict(self._untuned),
             ratio=ratio,
             noise=noise,
             measured=self._bench.measured,
@@ -183,7 +183,7 @@ class Sweep:
             tried=len(self._history),
             space=len(self._measurer.space),
             seconds=self._clock() - self._begun,
-            failures=tuple((overrides(one), reason) for one, reason in self._failed.items()),
+            failures=tuple((dict(one), reason) for one, reason in self._failed.items()),
             interrupted=interrupted,
         )
 
@@ -194,6 +194,4 @@ class Sweep:
         most = min(self._effort.most, max(0, len(self._measurer.space) - 1))
         batches = math.ceil(most / self._effort.batch)
         turns = (most + batches) * self._effort.rounds + (self._effort.finalists + 1) * self._effort.final_rounds
-        self._report(
-            Progress(self._shape, phase, self._done, turns, overrides(best), self._gain(best)[0], self._left_s())
-        )
+        self._report(Progress(self._shape, phase, self._done, turns, dict(best), self._gain(best)[0], self._left_s()))

@@ -16,7 +16,7 @@ from attngen.tune.effort import Effort
 from attngen.tune.native import NativeKernels, Shape
 from attngen.tune.result import Result, TuneError
 from attngen.tune.session import submitting, sweep
-from attngen.tune.space import Choice, Space, overrides
+from attngen.tune.space import Choice, Space
 
 pytest.importorskip("torch")
 
@@ -88,16 +88,14 @@ def test_a_fault_costs_its_configuration_alone(fault: str, tmp_path: Path, monke
     monkeypatch.setattr("attngen.tune.measure._TIMES_UNTUNED", 0.0)
     begun = time.monotonic()
     result, faulty = planted(fault, tmp_path)
-    assert [(dict(plan), SAID[fault] in reason) for plan, reason in result.failures] == [(overrides(faulty), True)], (
-        result
-    )
-    assert dict(result.best) != overrides(faulty)
+    assert [(dict(plan), SAID[fault] in reason) for plan, reason in result.failures] == [(dict(faulty), True)], result
+    assert dict(result.best) != dict(faulty)
     assert (result.tried, result.failed) == (3, 1)
     with Store.open(tmp_path / "store.sqlite", readonly=True) as store:
         rows = store.measurements()
         assert [row.status for row in rows].count("failed") == 1
         assert len({tuple(row.configuration.plan) for row in rows if row.status == "measured"}) > 0
-        assert dict(store.decisions()[0].configuration.plan) != overrides(faulty)
+        assert dict(store.decisions()[0].configuration.plan) != dict(faulty)
     # what failed is known: it is not tried again, so a hanging one costs its time once
     again = time.monotonic()
     second, _ = planted(fault, tmp_path)
@@ -123,5 +121,5 @@ def test_an_untuned_plan_that_fails_is_an_error_with_a_way_out(tmp_path: Path) -
 def test_any_executor_runs_the_jobs(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         result, faulty = planted("crashes", tmp_path, executor)
-    assert [dict(plan) for plan, _ in result.failures] == [overrides(faulty)]
+    assert [dict(plan) for plan, _ in result.failures] == [dict(faulty)]
     assert result.measured >= 4

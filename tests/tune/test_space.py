@@ -10,7 +10,7 @@ import attngen as ag
 from attngen import pipeline
 from attngen.planner.cpu import CpuPlan, refusals
 from attngen.targets.cpu import CpuTarget, find_cpu
-from attngen.tune.space import Fragment, Space, choice_of, cpu_space, overrides
+from attngen.tune.space import Fragment, Space, choice_of, cpu_space, gpu_space
 
 SPEC = ag.AttentionSpec(name="causal", heads=4, head_dim=64, mask=ag.causal())
 TARGETS = ("avx512_bf16", "avx2", "neon")
@@ -21,7 +21,7 @@ def made(target: str, seqlen_q: int | None = None, spec: ag.AttentionSpec = SPEC
     assert cpu is not None
     plan = pipeline.generate(spec, target, dtype="fp32", seqlen_q=seqlen_q).plan
     assert isinstance(plan, CpuPlan)
-    return cpu_space(pipeline.problem_of(spec, "fp32", seqlen_q), cpu, plan), plan, cpu
+    return cpu_space(pipeline.problem_of(spec, "fp32", seqlen_q or 1024, 1024), cpu, plan), plan, cpu
 
 
 def test_neighbours_of_a_value() -> None:
@@ -58,10 +58,34 @@ def test_neighbours_differ_in_one_or_two_steps_and_can_be() -> None:
 def test_decoding_has_fragments_of_its_own() -> None:
     space, _, _ = made("avx2", 1)
     assert [one.name for one in space.fragments] == ["block_n", "micro_d", "prefetch", "split_keys"]
-    assert overrides((("block_n", 32), ("prefetch", 0))) == {"block_n": 32}, "no prefetching is no override"
+    quiet = choice_of({**dict(space.untuned), "prefetch": 0})
+    assert quiet in space.ordered
+    made_so = pipeline.generate(SPEC, "avx2", dtype="fp32", seqlen_q=1, plan=dict(quiet)).plan
+    assert isinstance(made_so, CpuPlan)
+    assert made_so.prefetch == 0, "no prefetching can be chosen"
 
 
 def test_sizes_that_the_spec_pins_stay() -> None:
     spec = SPEC.replace(blocks=ag.Blocks(64, 32))
     space, _, _ = made("avx2", None, spec)
     assert {(dict(one)["block_m"], dict(one)["block_n"]) for one in space.ordered} == {(64, 32)}
+
+
+def test_the_model_orders_the_space() -> None:
+    space, _, _ = made("avx2")
+    times = [space.predicted_us[one] for one in space.ordered]
+    assert times == sorted(times)
+    assert times[0] > 0
+    assert len(times) == len(space)
+
+
+def test_a_gpu_has_fragments_and_the_planners_predicate_too() -> None:
+    target = ag.find_target("a100")
+    space, plans = gpu_space(pipeline.problem_of(SPEC, "bf16", None, 4096), target)
+    assert [one.name for one in space.fragments] == ["block_m", "block_n", "num_warps", "num_stages"]
+    assert len(space) == len(plans) > 10
+    assert not space.refusals(space.untuned)
+    too_much = choice_of({"block_m": 128, "block_n": 128, "num_warps": 1, "num_stages": 4})
+    assert too_much not in plans
+    assert space.refusals(too_much)
+    assert space.neighbours(space.untuned)
