@@ -94,7 +94,7 @@ HOSTILE = {
     "large": (GOOD.replace('"round":0', f'"round":{"9" * 3_000}'), "many digits"),
     "kind": (put("kind", value="program"), "measurement"),
     "kind of kind": (put("kind", value=["measurement"]), "not known"),
-    "other kind": (put("kind", value="decision"), "ratio"),
+    "other kind": (put("kind", value="decision"), "untuned"),
     "unknown key": (put("secnods", value=1), "did you mean `seconds`"),
     "unknown key within": (put("subject", "thread", value=1), "did you mean `threads`"),
     "missing": (changed(lambda record: record.pop("wall")), "`wall` is missing"),
