@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from attngen.records.row import Configuration, Measurement
@@ -24,6 +24,11 @@ class Entry:
     @property
     def plan(self) -> str:
         return plan_text(self.configuration.plan)
+
+    def label(self, same: Mapping[str, int], without: Collection[str] = ()) -> str:
+        """The fields that are not the ``same`` in all configurations."""
+        left = {k: v for k, v in self.configuration.plan.items() if k not in same and k not in without}
+        return plan_text(left) if left else ""
 
     @property
     def stage(self) -> str:
@@ -71,6 +76,14 @@ def entries(rows: Sequence[Measurement]) -> list[Entry]:
 def entry_of(found: Sequence[Entry], plan: Mapping[str, int]) -> Entry | None:
     """The fastest good one of a plan."""
     return next((one for one in found if one.good and one.configuration.plan == plan), None)
+
+
+def common(found: Sequence[Entry]) -> dict[str, int]:
+    """The fields of the plan that are the same in all, where there are several to tell apart."""
+    plans = [one.configuration.plan for one in found]
+    if len(set(map(plan_text, plans))) < 2:
+        return {}
+    return {name: value for name, value in plans[0].items() if all(plan.get(name) == value for plan in plans)}
 
 
 def paired(entry: Entry, untuned: Entry, stage: str) -> list[float]:

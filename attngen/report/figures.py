@@ -23,8 +23,8 @@ def shown(number: float | int | str) -> str:
         return str(number)
     if number.is_integer() and abs(number) < 1e6:
         return str(int(number))
-    digits = 3 - math.floor(math.log10(abs(number)))
-    return f"{number:.{digits}f}" if 0 <= digits <= 6 else f"{number:.4g}"
+    digits = max(0, 3 - math.floor(math.log10(abs(number))))
+    return f"{number:.{digits}f}" if digits <= 6 and abs(number) < 1e9 else f"{number:.4g}"
 
 
 def middle_half(numbers: Sequence[float]) -> tuple[float, float]:

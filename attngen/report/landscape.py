@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attngen.report.entry import Entry, plan_text
+from attngen.report.entry import Entry
 from attngen.report.figures import shown_time
 
 _FIRST_CHOICE = ("block_m", "block_n")
@@ -41,8 +41,8 @@ class Grid:
     lines: tuple[Line, ...]
 
 
-def landscape(found: Sequence[Entry]) -> tuple[tuple[Grid, ...], int]:
-    """The grids, that with the best time first, and how many more there would be."""
+def landscape(found: Sequence[Entry], same: Mapping[str, int]) -> tuple[tuple[Grid, ...], int]:
+    """The grids, that with the best time first, and how many more there would be. ``same`` fields go unsaid."""
     names = sorted({name for one in found for name in one.configuration.plan})
     best = min((one.seconds for one in found if one.good), default=None)
     if best is None or not names:
@@ -50,8 +50,7 @@ def landscape(found: Sequence[Entry]) -> tuple[tuple[Grid, ...], int]:
     down, across = _axes(found, names)
     groups: dict[str, list[Entry]] = {}
     for one in found:  # the fastest comes first, so the groups are in order
-        others = {name: value for name, value in one.configuration.plan.items() if name not in (down, across)}
-        groups.setdefault(plan_text(others) if others else "", []).append(one)
+        groups.setdefault(one.label(same, without=(down, across)), []).append(one)
     grids = tuple(_grid(others, some, down, across, best) for others, some in groups.items())
     return grids[:_MOST_GRIDS], max(0, len(grids) - _MOST_GRIDS)
 

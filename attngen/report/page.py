@@ -38,12 +38,12 @@ def report(store: Store, *, made: datetime | None = None) -> str:
 
 
 def view(store: Store, made: datetime) -> Page:
-    """All that the template sees."""
+    """All that the template sees: subjects with a decision first."""
     rows: defaultdict[Subject, list[Measurement]] = defaultdict(list)
     for row in store.measurements():
         rows[row.subject].append(row)
     decisions = {one.subject: one for one in store.decisions()}
-    subjects = [one for one in store.subjects() if rows[one]]
+    subjects = sorted((one for one in store.subjects() if rows[one]), key=lambda one: one not in decisions)
     sections = (section(n, one, rows[one], decisions.get(one)) for n, one in enumerate(subjects, 1))
     when = f"{made:%Y-%m-%d %H:%M} UTC by attngen {__version__}"
     return Page(f"Tuning: {store.path.name}", when, tuple(sections))

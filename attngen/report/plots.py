@@ -93,49 +93,50 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Strips:
+    """Rows on one axis; ``one`` is where a ratio of 1 stands, that is the plan that ``base`` names."""
+
     width: int
+    base: str
     ticks: tuple[Tick, ...]
-    one: float  # where a ratio of 1 stands
+    one: float
     rows: tuple[Strip, ...]
 
 
 def noise(found: Sequence[Entry], winner: Entry | None, untuned: Entry | None) -> Strips | None:
-    """Rounds of the finalists: untuned time over theirs, round by round. None where there were no final rounds."""
-    if untuned is None:
+    """Final rounds: time of the untuned plan (of the fastest, where that is not known) over theirs, round by round.
+
+    None where fewer than two got there.
+    """
+    finalists = [one for one in found if one.good and one.of("final")]
+    if len(finalists) < 2:
         return None
-    finalists = [(one, paired(one, untuned, "final")) for one in found if one is not untuned and one.good]
-    finalists = [(one, ratios) for one, ratios in finalists if ratios]
-    if not finalists:
-        return None
-    axis = Axis.over([1.0, *(ratio for _, ratios in finalists for ratio in ratios)], 6, _STRIP - 6)
-    rows = []
-    for one, ratios in sorted(finalists, key=lambda pair: -statistics.median(pair[1])):
-        text = f"{statistics.median(ratios):.3f} in the middle of {len(ratios)} rounds"
-        titles = [f"round {turn.round}" for turn in one.of("final")]
-        rows.append(_strip(one.plan, _kind(one, winner, untuned), ratios, titles, axis, text))
+    base = untuned if untuned in finalists and untuned else finalists[0]
+    ratios = [(one, paired(one, base, "final")) for one in finalists if one is not base]
+    axis = Axis.over([1.0, *(ratio for _, some in ratios for ratio in some)], 6, _STRIP - 6)
+    rows = [_strip(one, _kind(one, winner, untuned), some, axis) for one, some in ratios if some]
+    rows.sort(key=lambda row: -row.median)
     ticks = tuple(Tick(axis.at(tick), f"{tick:.3g}") for tick in axis.ticks())
-    return Strips(_STRIP, ticks, axis.at(1.0), tuple(rows))
+    return Strips(_STRIP, "untuned" if base is untuned else "fastest", ticks, axis.at(1.0), tuple(rows))
 
 
-def _strip(label: str, kind: str, values: Sequence[float], titles: Sequence[str], axis: Axis, text: str) -> Strip:
-    low, high = middle_half(values)
-    dots = tuple(Dot(axis.at(v), 10, kind, f"{t}: {shown(v)}") for v, t in zip(values, titles, strict=False))
-    return Strip(
-        label,
-        kind == "winner",
-        kind,
-        dots,
-        axis.at(low),
-        round(axis.at(high) - axis.at(low), 1),
-        axis.at(statistics.median(values)),
-        text,
-    )
+def _strip(one: Entry, kind: str, ratios: Sequence[float], axis: Axis) -> Strip:
+    low, high = middle_half(ratios)
+    median = statistics.median(ratios)
+    dots = tuple(Dot(axis.at(ratio), 10, kind, f"{ratio:.3f}") for ratio in ratios)
+    text = f"{median:.3f}; middle half of {len(ratios)} rounds: {low:.3f} to {high:.3f}"
+    span = round(axis.at(high) - axis.at(low), 1)
+    return Strip(one.plan, kind == "winner", kind, dots, axis.at(low), span, axis.at(median), text)
 
 
 def samples(entry: Entry, axis: Axis) -> tuple[Dot, ...]:
-    """The turns of one configuration on the axis of its table: final rounds full, screening hollow."""
+    """The turns of one configuration on the axis of its table; slower ones stand at its end."""
     return tuple(
-        Dot(axis.at(turn.seconds), 8, turn.stage, f"{turn.stage} {turn.round}: {shown_time(turn.seconds)}")
+        Dot(
+            axis.at(min(turn.seconds, axis.high)),
+            8,
+            turn.stage,
+            f"{turn.stage} {turn.round}: {shown_time(turn.seconds)}",
+        )
         for turn in entry.turns
     )
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from attngen.records.row import Decision, Measurement, Subject
-from attngen.report.entry import Entry, entries, entry_of, paired, plan_text
+from attngen.report.entry import Entry, common, entries, entry_of, paired, plan_text
 from attngen.report.figures import Axis, shown, shown_time
 from attngen.report.landscape import Grid, landscape
 from attngen.report.plots import Dot, Scatter, Strips, noise, samples, scatter
 
 _MOST_ROWS = 100
 _TABLE = 150  # the width of the samples in the table
+_SLOWEST = 1.5  # times the best: where their axis ends, so that the fast ones can be told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Section:
     place: str
     verdict: str
     tried: tuple[Tried, ...]
+    same: str
     more: int
     grids: tuple[Grid, ...]
     more_grids: int
@@ -70,7 +72,8 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
     found = entries(rows)
     winner = entry_of(found, decision.configuration.plan) if decision else None
     untuned = entry_of(found, decision.untuned) if decision else None
-    grids, more_grids = landscape(found)
+    same = common(found)
+    grids, more_grids = landscape(found, same)
     good = [one for one in found if one.good]
     shape = f"{subject.batch} × {subject.seqlen_q} × {subject.seqlen_kv}"
     threads = f"{subject.threads} threads" if subject.threads > 1 else ""
@@ -79,8 +82,9 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
         anchor=f"s{number}",
         title=f"{subject.name or subject.spec[:12]}, {subject.dtype}, {shape}",
         place=", ".join(filter(None, place)),
-        verdict=_verdict(decision, found),
-        tried=_tried(good[:_MOST_ROWS], winner, untuned),
+        verdict=_verdict(decision, found, untuned),
+        tried=_tried(good, winner, untuned, same)[:_MOST_ROWS],
+        same=plan_text(same) if same else "",
         more=max(0, len(good) - _MOST_ROWS),
         grids=grids,
         more_grids=more_grids,
@@ -92,24 +96,31 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
     )
 
 
-def _verdict(decision: Decision | None, found: Sequence[Entry]) -> str:
+def _verdict(decision: Decision | None, found: Sequence[Entry], untuned: Entry | None) -> str:
     failed = sum(not one.good for one in found)
     tried = f"{len(found)} configurations were tried, {failed} failed."
     if decision is None:
         return f"Nothing is decided. {tried}"
     if decision.configuration.plan == decision.untuned:
         return f"The untuned plan was kept: {plan_text(decision.untuned)}. {tried}"
-    gain = f"{shown(decision.ratio)} times as fast as the untuned plan (noise ± {shown(decision.noise)})"
-    return f"{plan_text(decision.configuration.plan)} wins: {gain}. {tried}"
+    winner = plan_text(decision.configuration.plan)
+    if untuned is None:
+        return f"{winner} wins; of the untuned plan ({plan_text(decision.untuned)}) no good time is here. {tried}"
+    gain = f"{decision.ratio:.3f} times as fast as the untuned plan (noise ± {decision.noise:.3f})"
+    return f"{winner} wins: {gain}. {tried}"
 
 
-def _tried(good: Sequence[Entry], winner: Entry | None, untuned: Entry | None) -> tuple[Tried, ...]:
+def _tried(
+    good: Sequence[Entry], winner: Entry | None, untuned: Entry | None, same: Mapping[str, int]
+) -> tuple[Tried, ...]:
     if not good:
         return ()
-    axis = Axis.over([turn.seconds for one in good for turn in one.turns], 4, _TABLE - 4)
+    best = min(turn.seconds for one in good for turn in one.turns)
+    seen = [min(turn.seconds, _SLOWEST * best) for one in good for turn in one.turns]
+    axis = Axis.over(seen, 4, _TABLE - 4)
     return tuple(
         Tried(
-            plan=one.plan,
+            plan=one.label(same),
             mark="winner" if one is winner else "untuned" if one is untuned else "",
             time=shown_time(one.seconds),
             gain=_gain(one, untuned),
@@ -172,7 +183,8 @@ def _circumstances(rows: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:
         ("compilers", _listed(row.configuration.compiler for row in rows)),
         ("versions", _listed(row.configuration.versions for row in rows)),
         ("caches", _listed(str(row.facts.get("cache", "")) for row in rows)),
-        ("turns", f"{len(rows)}, in {len({row.sweep for row in rows})} sweeps"),
+        ("turns", str(len(rows))),
+        ("sweeps", str(len({row.sweep for row in rows}))),
         ("from", times[0] if times else "-"),
         ("to", times[-1] if times else "-"),
     )

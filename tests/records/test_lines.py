@@ -15,11 +15,11 @@ from attngen.errors import StoreError
 from attngen.records import lines
 from attngen.records.row import Measurement
 from attngen.records.store import Store
-from tests.records.kit import SUBJECT, decision, turn
+from tests.records.kit import ROOT, SUBJECT, decision, turn
 from tests.records.test_store import ROWS
 from tests.refuse.refused import refused
 
-SWEEPS = sorted((Path(__file__).parent / "sweeps").glob("*.jsonl"))
+SWEEPS = sorted(ROOT.glob("tests/*/sweeps/*.jsonl"))
 
 
 @pytest.mark.parametrize("row", [*ROWS, decision()], ids=range(len(ROWS) + 1))
