@@ -32,10 +32,13 @@ def diff(a: Iterable[Measurement | Decision], b: Iterable[Measurement | Decision
 
     The time of a plan is the median over its rounds, of the final stage where it got there.
     """
-    before, after = _times(a), _times(b)
+    sides, subjects = (_times(a), _times(b)), dict[_Key, Subject]()
+    for times in sides:
+        for key, (subject, _) in times.items():
+            subjects.setdefault(key, subject)
     found = [
-        Difference(subject, dict(plan), before.get((subject, plan)), after.get((subject, plan)))
-        for subject, plan in dict.fromkeys([*before, *after])
+        Difference(subject, dict(key[1]), *(times[key][1] if key in times else None for times in sides))
+        for key, subject in subjects.items()
     ]
     return sorted(found, key=lambda one: -max(one.ratio, 1 / one.ratio) if one.ratio else 0.0)
 
@@ -43,13 +46,13 @@ def diff(a: Iterable[Measurement | Decision], b: Iterable[Measurement | Decision
 _Key = tuple[Subject, tuple[tuple[str, int], ...]]
 
 
-def _times(rows: Iterable[Measurement | Decision]) -> dict[_Key, float]:
+def _times(rows: Iterable[Measurement | Decision]) -> dict[_Key, tuple[Subject, float]]:
     turns: defaultdict[_Key, list[Measurement]] = defaultdict(list)
     for row in rows:
         if isinstance(row, Measurement) and row.status == "measured":
             # a name is for people: two may stand for one subject
             turns[replace(row.subject, name=""), tuple(row.configuration.plan.items())].append(row)
-    return {key: _time(some) for key, some in turns.items()}
+    return {key: (some[0].subject, _time(some)) for key, some in turns.items()}
 
 
 def _time(turns: list[Measurement]) -> float:

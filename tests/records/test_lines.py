@@ -15,11 +15,11 @@ from attngen.errors import StoreError
 from attngen.records import lines
 from attngen.records.row import Measurement
 from attngen.records.store import Store
-from tests.records.kit import SUBJECT, decision, turn
+from tests.records.kit import ROOT, SUBJECT, decision, turn
 from tests.records.test_store import ROWS
 from tests.refuse.refused import refused
 
-SWEEPS = sorted((Path(__file__).parent / "sweeps").glob("*.jsonl"))
+SWEEPS = sorted(ROOT.glob("tests/*/sweeps/*.jsonl"))
 
 
 @pytest.mark.parametrize("row", [*ROWS, decision()], ids=range(len(ROWS) + 1))
@@ -94,7 +94,7 @@ HOSTILE = {
     "large": (GOOD.replace('"round":0', f'"round":{"9" * 3_000}'), "many digits"),
     "kind": (put("kind", value="program"), "measurement"),
     "kind of kind": (put("kind", value=["measurement"]), "not known"),
-    "other kind": (put("kind", value="decision"), "ratio"),
+    "other kind": (put("kind", value="decision"), "untuned"),
     "unknown key": (put("secnods", value=1), "did you mean `seconds`"),
     "unknown key within": (put("subject", "thread", value=1), "did you mean `threads`"),
     "missing": (changed(lambda record: record.pop("wall")), "`wall` is missing"),
