@@ -52,7 +52,7 @@ def sweep(found: list[ag.AttentionSpec], shapes: list[int], effort: str, store: 
     columns = (TextColumn("{task.description:<46}"), BarColumn(24), TextColumn("{task.fields[said]}"))
     whole = True
     for spec in found:
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(spec.name, total=None, said="")
 
             def show(now: Now) -> None:

@@ -112,7 +112,8 @@ def _shown(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     from attngen.cli.output import console
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[said]}"))
-    with Bar(*columns, console=console(stderr=True), transient=True) as bar:
+    here = console(stderr=True)
+    with Bar(*columns, console=here, transient=True, disable=not here.is_terminal) as bar:
         task = bar.add_task("starting", total=None, said="")
 
         def show(now: Progress) -> None:

@@ -69,9 +69,8 @@ def _compiled(job: Mapping[str, Any]) -> str:
     from attngen.runtime.native.isa import detect
     from attngen.runtime.native.store import library
 
-    return str(
-        library(shared_cache(default_root()), job["source"], find_compiler(), detect(job["target"]), job["name"]).path
-    )
+    compiler, target = find_compiler(), detect(job["target"])
+    return str(library(shared_cache(default_root()), job["source"], compiler, target, job["name"], quiet=True).path)
 
 
 def _ask(processes: Processes, job: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def wait_for(store: Path, rows: int) -> int:
+    """Until the sweep has come so far, however slow the machine is; how far it then is."""
+    found, deadline = 0, time.monotonic() + 60
+    while found < rows and time.monotonic() < deadline:
+        time.sleep(0.01)
+        if store.exists():
+            found = len(turns(store))
+    return found
+
+
 def finished(process: subprocess.Popen[str]) -> list[int]:
     """(measured, reused, failed) that a sweep says at its end."""
     out, err = process.communicate(timeout=60)
@@ -58,8 +68,10 @@ def test_twenty_kills_in_one_sweep_lose_nothing_and_make_nothing_up(tmp_path: Pa
     rng, kills, parents = random.Random(5), 0, 0
     process = start(store)
     orphans: list[int] = []
+    seen = 0
     while kills < KILLS:
-        time.sleep(rng.uniform(0.02, 0.5))
+        seen = wait_for(store, seen + rng.randint(0, len(whole) // KILLS))
+        time.sleep(rng.uniform(0.0, 0.1))
         assert process.poll() is None, f"the sweep was over after {kills} kills: make its turns longer"
         below = workers(process.pid)
         if kills % 3 == 2 or (below and rng.random() < 0.1):

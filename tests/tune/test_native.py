@@ -15,6 +15,8 @@ import pytest
 
 import attngen as ag
 from attngen.records.store import Store
+from attngen.runtime.native.isa import detect
+from attngen.tune.native import NativeKernels, Shape
 from attngen.tune.session import tune
 from tests.tune.kit import ROOT
 
@@ -81,7 +83,6 @@ def test_a_sweep_is_kept_and_compile_takes_it(cache: Path, monkeypatch: pytest.M
 def test_a_decision_that_does_not_fit_any_more_is_said(cache: Path) -> None:
     from dataclasses import replace
 
-    from attngen.runtime.native.isa import detect
     from attngen.runtime.native.machine import processor
     from tests.records.kit import decision as any_decision
 
@@ -96,13 +97,15 @@ def test_a_decision_that_does_not_fit_any_more_is_said(cache: Path) -> None:
     assert "does not fit any more" in plan.reasons[-1]
 
 
-def test_a_window_that_is_passed_is_part_of_what_was_measured(cache: Path) -> None:
+def test_a_window_that_is_passed_is_part_of_what_was_measured(tmp_path: Path) -> None:
     spec = SPEC.replace(mask=ag.causal() & ag.sliding_window("W"), params={"W": "int32"})
-    near = tune(spec, [256], "cpu", budget_s=0.5, params={"W": 16}).results[0]
-    far = tune(spec, [256], "cpu", budget_s=0.5, params={"W": 200}).results[0]
-    assert near.measured and far.measured, "the times of one window say nothing of another"
-    again = tune(spec, [256], "cpu", budget_s=0.5, params={"W": 16}).results[0]
-    assert again.reused >= near.measured
+    near, far = (
+        NativeKernels(spec, detect(), "fp32", Shape(1, 256, 256), tmp_path, params={"W": window})
+        for window in (16, 200)
+    )
+    one, other = near.configuration(near.space.untuned), far.configuration(far.space.untuned)
+    assert one.source == other.source
+    assert one.versions != other.versions, "the times of one window say nothing of another"
 
 
 @pytest.mark.parametrize(
@@ -135,9 +138,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     made = attngen("generate", str(file), "--target", "cpu", "--tuned", cache=cache)
     assert "prefill-256" in made.stdout
     assert "the untuned plan, which is the fallback" in made.stdout
-    shown = attngen("tune", str(file), "--seqlen", "256", "--budget-s", "1", "--resume", cache=cache)
-    assert f"{first['measured']} turns of 1 shapes" in shown.stderr
-    assert "reused" in shown.stdout
+    from attngen.cli.tune import _known
+    from attngen.language import toml
+
+    said = _known(toml.load(file).fingerprint, cache / "records.sqlite")
+    assert f"{first['measured']} turns of 1 shapes, 1 decisions" in said
 
 
 @pytest.mark.parametrize(
