@@ -144,6 +144,8 @@ def _print(tuned: Tuned) -> None:
 
 
 def _said(one: Result) -> str:
+    if not one.decided:
+        return f"not decided; best so far {one.ratio:.3f} times as fast as the untuned plan\n  {_words(one.best)}"
     if one.best == one.untuned:
         return f"nothing beats the untuned plan beyond noise, {_words(one.best)}"
     how = "by the model" if one.kind == "static" else f"±{one.noise:.3f}, measured anew"

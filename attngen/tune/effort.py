@@ -29,7 +29,7 @@ class Effort:
 EFFORTS = {
     one.name: one
     for one in (
-        Effort("quick", 16, 5, 3, 3, 5, 0.02, 17.0, 2, learn=False),
+        Effort("quick", 16, 5, 3, 3, 5, 0.02, 16.0, 2, learn=False),
         Effort("full", 160, 8, 5, 5, 11, 0.1, 600.0, 4, learn=True),
     )
 }

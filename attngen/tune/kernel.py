@@ -26,6 +26,7 @@ Array = NDArray[Any]
 _ALIGNMENT = 64
 _SPARE_BYTES = 2 << 30
 _MOST_CALLS = 64
+_LONG_S = 0.15
 _PER_READING_S = 2e-4
 """Calls shorter than this are timed several at a time: reading the clock would be part of what is measured."""
 
@@ -69,11 +70,20 @@ class Loaded:
 
     def time(self, least_s: float) -> dict[str, Any]:
         """Seconds of one call, by the CPU time of this thread and by the clock on the wall: medians of the turn."""
-        start = time.thread_time()
-        self.run()  # what was measured before has left its own data in the caches
-        once = max(time.thread_time() - start, 1e-9)
-        together = max(1, round(_PER_READING_S / once))
-        calls = min(_MOST_CALLS, max(2, round(least_s / (once * together))))
+        cpu, wall = self._calls(1, 1)  # what was measured before has left its own data in the caches
+        together, calls = 1, 1
+        if cpu[0] < _LONG_S:  # else it has brought its own data long before it ended
+            together = max(1, round(_PER_READING_S / max(cpu[0], 1e-9)))
+            calls = min(_MOST_CALLS, max(2, round(least_s / max(cpu[0] * together, 1e-9))))
+            cpu, wall = self._calls(calls, together)
+        return {
+            "seconds": statistics.median(cpu),
+            "wall": statistics.median(wall),
+            "load": os.getloadavg()[0],
+            "facts": {"cache": "warm", "calls": calls * together},
+        }
+
+    def _calls(self, calls: int, together: int) -> tuple[list[float], list[float]]:
         cpu, wall = [], []
         for _ in range(calls):
             begin, start = time.perf_counter(), time.thread_time()
@@ -81,12 +91,7 @@ class Loaded:
                 self.run()
             cpu.append((time.thread_time() - start) / together)
             wall.append((time.perf_counter() - begin) / together)
-        return {
-            "seconds": statistics.median(cpu),
-            "wall": statistics.median(wall),
-            "load": os.getloadavg()[0],
-            "facts": {"cache": "warm", "calls": calls * together},
-        }
+        return cpu, wall
 
 
 class Kernel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,9 @@ _TRIES = 4
 """Submissions of one job to an executor that loses it."""
 _LEAST_LIMIT_S = 10.0
 _TIMES_UNTUNED = 50.0
+_LONGEST_WAIT_S = 1e6
+_TURNS_EACH = 2.5
+"""A check, which shares the machine with another one, and the two turns without which nothing is known."""
 _NO_SOURCE = "0" * 64
 
 
@@ -58,7 +61,7 @@ class Bench:
         self._ready: dict[Choice, float] = {}
         self._used: set[tuple[str, str, int]] = set()
         self._made: set[tuple[str, str, int]] = set()
-        self._limit_s = 60.0
+        self._limit_s, self._check_s = 60.0, 0.0
         self.turn_s = 0.0
         """What a turn takes on the wall, lately."""
 
@@ -70,10 +73,17 @@ class Bench:
     def reused(self) -> int:
         return len(self._used - self._made)
 
-    def turns(self, stage: str, number: int, choices: Sequence[Choice]) -> dict[Choice, Measurement]:
-        """One round: a turn of each, in an order that rotates with the rounds; the untuned plan is one of them."""
+    def turns(
+        self, stage: str, number: int, choices: Sequence[Choice], left_s: float = float("inf")
+    ) -> dict[Choice, Measurement]:
+        """One round: a turn of each, in an order that rotates with the rounds; the untuned plan is one of them.
+
+        ``left_s``: time for it all; where that is not enough, the last of ``choices`` are left out.
+        """
         self._refresh()
-        self._prepare([one for one in choices if self._find(one, stage, number) is None], stage, number)
+        missing = [one for one in choices if self._find(one, stage, number) is None]
+        skipped = self._prepare(missing, stage, number, time.monotonic() + left_s)
+        choices = [one for one in choices if one not in skipped]
         first = number % len(choices)
         order = [*choices[first:], *choices[:first]]
         return {one: self._find(one, stage, number) or self._time(one, stage, number) for one in order}
@@ -106,8 +116,12 @@ class Bench:
             self._used.add(key)
         return found
 
-    def _prepare(self, choices: Sequence[Choice], stage: str, number: int) -> None:
-        """Compile and check what will be timed: side by side, before the first of them is timed."""
+    def _prepare(self, choices: Sequence[Choice], stage: str, number: int, until: float) -> list[Choice]:
+        """Compile and check what will be timed: side by side, before the first of them is timed.
+
+        Returns what there is no time for: what waits for a compiler when half of the time is gone, and then what
+        cannot be checked and timed in the rest, if each takes as long as the untuned plan.
+        """
         untuned = self._measurer.space.untuned
         todo = [one for one in choices if one not in self._ready]
         if todo and untuned not in self._ready:  # it leaves the result that the others are compared with
@@ -123,16 +137,23 @@ class Bench:
         # what checking needs takes a while to make: the compilers work meanwhile
         for one, _ in compiling:
             self._jobs[one] = self._measurer.job(one)
-        compiled = self._passed(pending, stage, number)
-        for group in ([one for one in compiled if one == untuned], [one for one in compiled if one != untuned]):
+        half = time.monotonic() + (until - time.monotonic()) / 2
+        late = [one for one, _, future in pending if one != untuned and _is_late(future, half)]
+        compiled = self._passed([item for item in pending if item[0] not in late], stage, number)
+        others = [one for one in compiled if one != untuned]
+        for group in ([one for one in compiled if one == untuned], others):
+            if group is others:
+                late += group[_fitting(until - time.monotonic(), self._check_s) :]
+                group = [one for one in group if one not in late]
             checks = [(one, {**self._jobs[one], "do": "check", "limit_s": self._limit_s}) for one in group]
             begun = time.monotonic()
             answers = self._passed([(one, job, self._submit(job)) for one, job in checks], stage, number)
             if group == [untuned]:  # no configuration that is worth its time takes so many times longer
-                took = time.monotonic() - begun
-                self._limit_s = max(_LEAST_LIMIT_S, _TIMES_UNTUNED * took) if answers else self._limit_s
+                self._check_s = time.monotonic() - begun
+                self._limit_s = max(_LEAST_LIMIT_S, _TIMES_UNTUNED * self._check_s) if answers else self._limit_s
             for one, answer in answers.items():
                 self._ready[one] = float(answer.get("error", 0.0))
+        return late
 
     def _passed(
         self, pending: Sequence[tuple[Choice, dict[str, Any], Future[dict[str, Any]]]], stage: str, number: int
@@ -213,6 +234,17 @@ class Bench:
             self._refresh()
         self._used.add(key)
         return self._known[key]
+
+
+def _is_late(compiling: Future[dict[str, Any]], until: float) -> bool:
+    """Waits until then; whether it has not even begun. What has begun is waited for."""
+    wait([compiling], max(0.0, min(until - time.monotonic(), _LONGEST_WAIT_S)))
+    return not compiling.done() and compiling.cancel()
+
+
+def _fitting(left_s: float, check_s: float) -> int:
+    """How many configurations can be checked and timed in time, if a turn takes as long as a check; at least one."""
+    return max(1, int(min(left_s / max(check_s, 1e-6) / _TURNS_EACH, 1e6)))
 
 
 def now() -> str:

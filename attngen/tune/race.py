@@ -16,6 +16,8 @@ CLEAR = 1.03
 """After two rounds: the best of one is so much slower than the worst of the other."""
 LEAST_GAIN = 1.01
 """A plan that is faster by less is not worth a plan of its own."""
+LEAST_ROUNDS = 3
+"""Final rounds without which nothing is decided."""
 _ROUNDS = 5
 _LEAST_GAIN_OF_FEW = 1.04
 """With fewer than `_ROUNDS` final rounds."""
@@ -60,7 +62,7 @@ def beats(ratios: Ratios) -> bool:
     The gain exceeds its noise and `LEAST_GAIN`, and so few rounds go the other way that it would happen to equals
     about one time in thirty (a sign test). Fewer than five rounds cannot say as much: the gain has to be larger.
     """
-    if not ratios:
+    if len(ratios) < LEAST_ROUNDS:
         return False
     faster, noise = gain(ratios)
     against = sum(ratio >= 1.0 for ratio in ratios)

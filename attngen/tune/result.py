@@ -37,8 +37,8 @@ class Result:
     ``best``: the chosen fields of the plan to take; those of ``untuned`` unless another one is faster beyond noise.
     ``ratio``: the untuned plan's time over the best one's, measured anew in the final rounds; ``noise``: half the
     middle half of that ratio's rounds. ``measured`` turns were made by this call, ``reused`` ones read from the
-    store. ``failures``: plan and reason. ``interrupted``: stopped early; ``best`` is then what looked best so far,
-    nothing was decided, and the next call goes on from here.
+    store. ``failures``: plan and reason. ``decided`` is false where the budget was spent before the final rounds, or
+    Ctrl-C came first (``interrupted``): ``best`` is then what looked best so far, and the next call goes on from here.
     """
 
     shape: str
@@ -55,6 +55,7 @@ class Result:
     kind: str = "timed"
     failures: tuple[tuple[Mapping[str, int], str], ...] = ()
     interrupted: bool = False
+    decided: bool = True
     note: str = ""
 
 

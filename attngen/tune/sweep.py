@@ -11,7 +11,7 @@ from attngen.records.row import Decision, Measurement
 from attngen.records.store import Store
 from attngen.tune.effort import Effort
 from attngen.tune.measure import Bench, Measurer, Submit, now
-from attngen.tune.race import beats, gain, is_out, leader
+from attngen.tune.race import LEAST_ROUNDS, beats, gain, is_out, leader
 from attngen.tune.result import Progress, Result, TuneError
 from attngen.tune.search import fresh_order, propose
 from attngen.tune.space import Choice
@@ -20,7 +20,7 @@ Report = Callable[[Progress], None]
 
 _WORTH_A_FINAL = 1.02
 """A configuration that was slower by more than this has lost already."""
-_LEAST_FINAL_ROUNDS = 3
+_CUT_SHORT = "the budget was spent before the final rounds: nothing was decided; the same command goes on from here"
 _COMPILE_S = 0.8
 """What a configuration takes to compile and check, about, two of them at a time."""
 _MOST_RESERVED = 0.3
@@ -53,6 +53,7 @@ class Sweep:
         self._history: dict[Choice, float | None] = {}
         self._begun = 0.0
         self._done = 0
+        self._cut_short = False
 
     def run(self) -> Result:
         """The decision is stored; interrupted by Ctrl-C, what is known is returned and nothing is decided."""
@@ -62,6 +63,8 @@ class Sweep:
             self._final()
         except KeyboardInterrupt:
             return self._result(self._so_far(), interrupted=True)
+        if self._cut_short:
+            return self._result(self._so_far())
         best = self._winner()
         self._decide(best)
         return self._result(best)
@@ -75,8 +78,12 @@ class Sweep:
 
     def _reserve_s(self) -> float:
         """What the fewest final rounds will take; more of them are made if there is time."""
-        wanted = (self._effort.finalists + 1) * _LEAST_FINAL_ROUNDS * self._bench.turn_s
+        there = sum(one not in self._failed for one in self._ratios)
+        wanted = (min(self._effort.finalists, there) + 1) * LEAST_ROUNDS * self._bench.turn_s
         return min(wanted, _MOST_RESERVED * self._budget_s)
+
+    def _most_reserved_s(self) -> float:
+        return min(_MOST_RESERVED * self._budget_s, 1e9)
 
     def _round_s(self, choices: Sequence[Choice]) -> float:
         return (len(choices) + 1) * self._bench.turn_s
@@ -102,13 +109,17 @@ class Sweep:
             alive = [one for one in alive if not is_out(self._ratios[one], best)]
         for one in batch:
             rounds = self._ratios[one]
-            self._history[one] = statistics.median(rounds) if rounds and one not in self._failed else None
+            if one in self._failed:
+                self._history[one] = None
+            elif rounds:  # else there was no time for it
+                self._history[one] = statistics.median(rounds)
 
     def _round(
         self, stage: str, number: int, choices: Sequence[Choice], into: dict[Choice, list[float]]
     ) -> list[Choice]:
         """A turn of each, beside the untuned plan; who is still there."""
-        rows = self._bench.turns(stage, number, [self._untuned, *choices])
+        left_s = self._left_s() - (self._most_reserved_s() if stage == "screen" else 0.0)
+        rows = self._bench.turns(stage, number, [self._untuned, *choices], left_s)
         base = rows[self._untuned]
         if base.status == "failed":
             raise TuneError(
@@ -118,7 +129,9 @@ class Sweep:
             )
         there = []
         for one in choices:
-            row: Measurement = rows[one]
+            row: Measurement | None = rows.get(one)
+            if row is None:  # there is no time for it
+                continue
             if row.status == "failed":
                 self._failed[one] = row.reason
                 continue
@@ -132,13 +145,14 @@ class Sweep:
         """The best of all batches and the untuned plan again, in another order: luck has chosen them too."""
         scored = [(score, one) for one, score in self._history.items() if score is not None and one not in self._failed]
         finalists = [one for score, one in sorted(scored) if score < _WORTH_A_FINAL][: self._effort.finalists]
-        while len(finalists) > 1 and self._left_s() < _LEAST_FINAL_ROUNDS * self._round_s(finalists):
+        while len(finalists) > 1 and self._left_s() < LEAST_ROUNDS * self._round_s(finalists):
             finalists.pop()
         alive = fresh_order(finalists, self._measurer.subject.loose)
         for number in range(self._effort.final_rounds):
-            if not alive or (number >= _LEAST_FINAL_ROUNDS and self._left_s() < self._round_s(alive)):
+            if not alive or self._left_s() < self._round_s(alive):
                 break
             alive = self._round("final", number, alive, self._finals)
+        self._cut_short = any(len(self._finals.get(one, ())) < LEAST_ROUNDS for one in alive)
 
     def _winner(self) -> Choice:
         """The best of the final rounds, if it beats the untuned plan beyond noise; else the untuned plan."""
@@ -185,6 +199,8 @@ class Sweep:
             seconds=self._clock() - self._begun,
             failures=tuple((dict(one), reason) for one, reason in self._failed.items()),
             interrupted=interrupted,
+            decided=not interrupted and not self._cut_short,
+            note=_CUT_SHORT if self._cut_short else "",
         )
 
     def _say(self, phase: str) -> None:
