@@ -116,19 +116,29 @@ def generate_tuned(
 ) -> Generated:
     """`generate` with the plan that `attngen tune` has decided on for this machine, where it has; the plan says so.
 
-    A decision that no longer fits is said as well, and the planner chooses.
+    A decision against another untuned plan than today's, or one that does not fit any more, is said and not taken.
     """
-    found = decisions(spec, target, dtype, decode=seqlen_q is not None and seqlen_q <= DECODE_ROWS)
+    decode = seqlen_q is not None and seqlen_q <= DECODE_ROWS
+    found = decisions(spec, target, dtype, decode=decode)
+    asked = {"dtype": dtype, "seqlen": seqlen, "seqlen_q": seqlen_q, "command": command}
     if not found:
-        return generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
-    wanted = found[0].configuration.plan
-    said = f"tuned on {found[0].at[:10]} at {found[0].subject.shape_class}: {verdict(found[0])}"
+        return generate(spec, target, **asked)  # type: ignore[arg-type]
+    first, cpu = found[0], find_cpu(target)
+    assert cpu is not None
+    said = f"tuned on {first.at[:10]} at {first.subject.shape_class}: {verdict(first)}"
+    untuned = choose_cpu_plan(problem_of(spec, dtype, 1 if decode else None), cpu)
+    wanted: Mapping[str, int] | None = first.configuration.plan
+    remarks = remarks_of(found)
+    if any(getattr(untuned, name, None) != size for name, size in first.untuned.items()):
+        said = f"tuned on {first.at[:10]}, against a plan that is not the untuned one any more: tune again"
+        wanted, remarks = None, (said,)
+    elif wanted == first.untuned:
+        wanted = None
     try:
-        made = generate(spec, target, dtype=dtype, plan=wanted, seqlen=seqlen, seqlen_q=seqlen_q, command=command,
-                        remarks=remarks_of(found))  # fmt: skip
+        made = generate(spec, target, plan=wanted, remarks=remarks, **asked)  # type: ignore[arg-type]
     except PlanError as error:
-        made = generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
-        said = f"the plan tuned on {found[0].at[:10]} does not fit any more ({error.what}): tune again"
+        said = f"the plan tuned on {first.at[:10]} does not fit any more ({error.what}): tune again"
+        made = generate(spec, target, remarks=(said,), **asked)  # type: ignore[arg-type]
     return replace(made, plan=replace(made.plan, reasons=(*made.plan.reasons, said)))
 
 
