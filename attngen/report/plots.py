@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attngen.report.entry import Entry, paired
-from attngen.report.figures import Axis, kendall_tau, middle_half, shown, shown_time
+from attngen.report.figures import Axis, kendall_tau, middle_half, shown, shown_time, tick_text
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BELOW = 320, 260, 62, 12, 36  # of the scatter, in its own units
 _STRIP = 300  # the width of a strip
@@ -146,4 +146,4 @@ def _kind(one: Entry, winner: Entry | None, untuned: Entry | None) -> str:
 
 
 def _ticks(axis: Axis) -> tuple[Tick, ...]:
-    return tuple(Tick(axis.at(tick), shown_time(tick)) for tick in axis.ticks())
+    return tuple(Tick(axis.at(tick), tick_text(tick)) for tick in axis.ticks())

@@ -15,6 +15,7 @@ from attngen.report.plots import Dot, Scatter, Strips, noise, samples, scatter
 _MOST_ROWS = 100
 _TABLE = 150  # the width of the samples in the table
 _SLOWEST = 1.5  # times the best: where their axis ends, so that the fast ones can be told apart
+_STATIC = "Nothing ran here: times are predictions that take into account what the compiler made of each plan."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Section:
     anchor: str
     title: str
     place: str
+    note: str
+    measured: str  # what the times are
     verdict: str
     tried: tuple[Tried, ...]
     same: str
@@ -82,6 +85,8 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
         anchor=f"s{number}",
         title=f"{subject.name or subject.spec[:12]}, {subject.dtype}, {shape}",
         place=", ".join(filter(None, place)),
+        note=_STATIC if subject.kind == "static" else "",
+        measured="from compiled code" if subject.kind == "static" else "measured",
         verdict=_verdict(decision, found, untuned),
         tried=_tried(good, winner, untuned, same)[:_MOST_ROWS],
         same=plan_text(same) if same else "",
