@@ -54,6 +54,12 @@ def test_the_subject_with_everything(page: Reader) -> None:
     assert "g++ 12.2.0" in parts["Load and versions"]
 
 
+def test_shades_of_the_landscape(page: Reader) -> None:
+    shades = [found["class"].removeprefix("n ") for tag, found in page.tags if tag == "td" and "title" in found]
+    assert {"s0", "failed", "none"} < set(shades)
+    assert len(set(shades)) > 5, "slower plans are paler"
+
+
 def test_the_others_say_what_they_lack(page: Reader) -> None:
     heads = {parts["head"].split(",")[0].strip(): parts for parts in page.sections.values()}
     assert "No configuration was measured" in heads["lost"]["What was tried"]
