@@ -109,7 +109,7 @@ CASES = (
     ),
     Case(
         errors.StoreError,
-        'from_line(\'{"kind": "measurement", "secnods": 1}\')  # of attngen.records.lines',
+        """from_line('{"kind": "measurment"}')  # of attngen.records.lines""",
         lambda: _bad_line(),
     ),
 )
