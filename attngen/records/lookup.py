@@ -26,9 +26,11 @@ def tuned_plan(
     a warning: the untuned plan is always there.
     """
     path = path or default_root() / "records.sqlite"
-    if os.environ.get(VARIABLE) == "0" or not path.exists():
+    if os.environ.get(VARIABLE) == "0":
         return None
     try:
+        if not path.exists():
+            return None
         with Store.open(path, readonly=True) as store:
             found = [
                 one for one in store.decisions()
@@ -36,7 +38,7 @@ def tuned_plan(
             ]  # fmt: skip
         best = max(found, key=lambda one: (one.subject.seqlen_kv, -one.subject.batch, one.at), default=None)
         return checked_overrides(best.configuration.plan) if best else None
-    except AttngenError as error:
+    except (AttngenError, OSError) as error:
         warnings.warn(f"tuned plans are left out: {error}", stacklevel=2)
         return None
 
