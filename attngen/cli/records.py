@@ -128,10 +128,12 @@ def _lines(file: Path) -> Iterator[Measurement | Decision]:
 
 
 def _rows(path: Path) -> list[Measurement | Decision]:
-    with open(path, "rb") as file:
-        is_store = file.read(15) == b"SQLite format 3"
-    if not is_store:
-        return list(_lines(path))
+    """Of a store or of lines, which may come from a pipe: it can be read once."""
+    from attngen.records import lines
+
+    content = path.read_bytes()
+    if not content.startswith(b"SQLite format 3"):
+        return list(lines.read(content.decode(errors="surrogateescape").splitlines(), str(path)))
     with _open(path, readonly=True) as store:
         return [*store.measurements()]
 

@@ -24,15 +24,17 @@ def decisions_for(
     Empty when nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning.
     """
     path = path or default_root() / "records.sqlite"
-    if os.environ.get(VARIABLE) == "0" or not path.exists():
+    if os.environ.get(VARIABLE) == "0":
         return ()
     asked = (spec_fingerprint, dtype, target, device, decode)
     try:
+        if not path.exists():
+            return ()
         with Store.open(path, readonly=True) as store:
             found = [one for one in store.decisions() if _asked(one) == asked]
         for one in found:
             checked_overrides(one.configuration.plan)
-    except AttngenError as error:
+    except (AttngenError, OSError) as error:
         warnings.warn(f"tuned plans are left out: {error}", stacklevel=3)
         return ()
     order = sorted(found, key=lambda one: (one.subject.seqlen_kv, -one.subject.batch, one.at), reverse=True)

@@ -82,15 +82,10 @@ def _try(path: Path) -> tuple[str, sqlite3.Connection | None]:
     """A connection, or why the file is to be set aside."""
     database = None
     try:
+        if why := _damage(path):
+            return why, None
         database = _connect(path, "mode=rw")
-        version = schema.state(database)
-        if version is None:
-            database.close()
-            return "it is no store of attngen", None
-        _refuse_newer(path, version)
-        if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            database.close()
-            return f"it is damaged ({found.splitlines()[-1]})", None
+        version = schema.state(database) or 0
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         if version < schema.VERSION:
@@ -99,12 +94,28 @@ def _try(path: Path) -> tuple[str, sqlite3.Connection | None]:
         if database is not None:
             database.close()
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
-            return f"it is damaged ({error})", None
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):  # what there is can be read all the same
             return "", for_reading(path)
         raise refusal(path, error) from error
     return "", database
+
+
+def _damage(path: Path) -> str:
+    """Why a file is no store, or nothing. Looked at read only: a writer's log of a damaged file would be lost."""
+    if not path.stat().st_size and _size(path, "-wal"):
+        return "it is empty, but has a log"
+    try:
+        with contextlib.closing(_connect(path, "mode=ro")) as database:
+            version = schema.state(database)
+            if version is None:
+                return "it is no store of attngen"
+            _refuse_newer(path, version)
+            found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return "" if found == "ok" else f"it is damaged ({found.splitlines()[-1]})"
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            return f"it is damaged ({error})"
+        raise
 
 
 def _create(path: Path) -> None:

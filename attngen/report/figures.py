@@ -17,6 +17,12 @@ def shown_time(seconds: float) -> str:
     return f"{shown(seconds / scale)} {unit}"
 
 
+def tick_text(seconds: float) -> str:
+    """A round time without trailing zeros: ``640 µs``."""
+    scale, unit = next(((scale, unit) for scale, unit in _UNITS if seconds >= scale * 0.9999), _UNITS[-1])
+    return f"{seconds / scale:.4g} {unit}"
+
+
 def shown(number: float | int | str) -> str:
     """Four figures of a float; whole numbers and texts as they are."""
     if not isinstance(number, float):

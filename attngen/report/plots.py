@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attngen.report.entry import Entry, paired
-from attngen.report.figures import Axis, kendall_tau, middle_half, shown, shown_time
+from attngen.report.figures import Axis, kendall_tau, middle_half, shown_time, tick_text
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BELOW = 320, 260, 62, 12, 36  # of the scatter, in its own units
+_KINDS = ("other", "untuned", "winner")
 _STRIP = 300  # the width of a strip
 
 
@@ -49,6 +50,7 @@ class Scatter:
 def scatter(found: Sequence[Entry], winner: Entry | None, untuned: Entry | None) -> Scatter | None:
     """None where fewer than two configurations have both a prediction and a time."""
     both = [one for one in found if one.good and one.configuration.predicted_us > 0]
+    both.sort(key=lambda one: _KINDS.index(_kind(one, winner, untuned)))  # what is drawn last is on top
     if len(both) < 2:
         return None
     predicted = [one.configuration.predicted_us * 1e-6 for one in both]
@@ -73,7 +75,7 @@ def scatter(found: Sequence[Entry], winner: Entry | None, untuned: Entry | None)
     return Scatter(
         width=_WIDTH, height=_HEIGHT, left=_LEFT, top=_TOP, right=right, bottom=bottom, dots=dots,
         across=_ticks(x), up=_ticks(y), diagonal=ends,
-        tau="-" if tau is None else f"{tau:.2f}", count=len(both), off=shown(off),
+        tau="-" if tau is None else f"{tau:.2f}", count=len(both), off=f"{off:.2f}",
     )  # fmt: skip
 
 
@@ -146,4 +148,4 @@ def _kind(one: Entry, winner: Entry | None, untuned: Entry | None) -> str:
 
 
 def _ticks(axis: Axis) -> tuple[Tick, ...]:
-    return tuple(Tick(axis.at(tick), shown_time(tick)) for tick in axis.ticks())
+    return tuple(Tick(axis.at(tick), tick_text(tick)) for tick in axis.ticks())

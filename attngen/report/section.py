@@ -11,10 +11,12 @@ from attngen.report.entry import Entry, common, entries, entry_of, paired, plan_
 from attngen.report.figures import Axis, shown, shown_time
 from attngen.report.landscape import Grid, landscape
 from attngen.report.plots import Dot, Scatter, Strips, noise, samples, scatter
+from attngen.report.why import Comparison, why
 
-_MOST_ROWS = 100
+_FIRST_ROWS, _MOST_ROWS = 12, 100  # seen at once, and in all
 _TABLE = 150  # the width of the samples in the table
 _SLOWEST = 1.5  # times the best: where their axis ends, so that the fast ones can be told apart
+_STATIC = "Nothing ran here: times are predictions that take into account what the compiler made of each plan."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +42,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A fact of the winner beside that of the untuned plan."""
-
-    name: str
-    winner: str
-    untuned: str
-    ratio: str
-
-
-@dataclass(frozen=True, slots=True)
 class Section:
     anchor: str
     title: str
     place: str
+    note: str
+    measured: str  # what the times are
     verdict: str
     tried: tuple[Tried, ...]
+    rest: tuple[Tried, ...]
     same: str
     more: int
     grids: tuple[Grid, ...]
@@ -75,6 +70,7 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
     same = common(found)
     grids, more_grids = landscape(found, same)
     good = [one for one in found if one.good]
+    tried = _tried(good, winner, untuned, same)[:_MOST_ROWS]
     shape = f"{subject.batch} × {subject.seqlen_q} × {subject.seqlen_kv}"
     threads = f"{subject.threads} threads" if subject.threads > 1 else ""
     place = (subject.target, subject.device, threads, f"{subject.kind} results")
@@ -82,15 +78,18 @@ def section(number: int, subject: Subject, rows: Sequence[Measurement], decision
         anchor=f"s{number}",
         title=f"{subject.name or subject.spec[:12]}, {subject.dtype}, {shape}",
         place=", ".join(filter(None, place)),
+        note=_STATIC if subject.kind == "static" else "",
+        measured="from compiled code" if subject.kind == "static" else "measured",
         verdict=_verdict(decision, found, untuned),
-        tried=_tried(good, winner, untuned, same)[:_MOST_ROWS],
+        tried=tried[:_FIRST_ROWS],
+        rest=tried[_FIRST_ROWS:],
         same=plan_text(same) if same else "",
         more=max(0, len(good) - _MOST_ROWS),
         grids=grids,
         more_grids=more_grids,
         scatter=scatter(found, winner, untuned),
         strips=noise(found, winner, untuned),
-        why=_why(winner, untuned),
+        why=why(winner, untuned),
         failures=tuple(_failure(one) for one in found if one.failure),
         circumstances=_circumstances(rows),
     )
@@ -144,32 +143,6 @@ def _gain(one: Entry, untuned: Entry | None) -> str:
 def _failure(one: Entry) -> Failure:
     assert one.failure is not None
     return Failure(one.plan, f"{one.failure.stage} {one.failure.round}", one.failure.reason or "no reason was kept")
-
-
-def _why(winner: Entry | None, untuned: Entry | None) -> tuple[Comparison, ...]:
-    """The plan's fields that differ, then what is known of both: the reasons, as far as there are any."""
-    if winner is None or untuned is None or winner is untuned:
-        return ()
-    plans = [one.configuration.plan for one in (winner, untuned)]
-    fields = [name for name in sorted({*plans[0], *plans[1]}) if plans[0].get(name) != plans[1].get(name)]
-    rows = [_comparison(name, plans[0].get(name), plans[1].get(name)) for name in fields]
-    rows.append(_comparison("time of a call, µs", winner.seconds * 1e6, untuned.seconds * 1e6))
-    rows.append(
-        _comparison("wall time, µs", *(statistics.median(t.wall for t in e.turns) * 1e6 for e in (winner, untuned)))
-    )
-    if winner.configuration.predicted_us and untuned.configuration.predicted_us:
-        pair = (winner.configuration.predicted_us, untuned.configuration.predicted_us)
-        rows.append(_comparison("predicted, µs", *pair))
-    rows.append(_comparison("error ratio", winner.turns[-1].error, untuned.turns[-1].error))
-    mine, theirs = winner.facts(), untuned.facts()
-    return tuple(rows + [_comparison(name, mine.get(name), theirs.get(name)) for name in sorted({*mine, *theirs})])
-
-
-def _comparison(name: str, winner: float | int | str | None, untuned: float | int | str | None) -> Comparison:
-    numbers = isinstance(winner, (int, float)) and isinstance(untuned, (int, float)) and untuned != 0
-    ratio = f"{winner / untuned:.3f}" if numbers else ""  # type: ignore[operator]
-    texts = ["-" if value is None else shown(value) for value in (winner, untuned)]
-    return Comparison(name.replace("_", " "), texts[0], texts[1], ratio)
 
 
 def _circumstances(rows: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:

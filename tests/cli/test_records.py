@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,14 @@ def test_rows_travel(attngen: Run, store: Path, tmp_path: Path) -> None:
     found = json.loads(attngen("records", "diff", store, carried, "--json").stdout)
     assert [one["ratio"] for one in found] == [1.0] * 4
     assert "1.000" in attngen("records", "diff", carried, other).stdout
+
+
+def test_a_pipe_is_read(attngen: Run, store: Path, tmp_path: Path) -> None:
+    text, pipe = attngen("records", "export").stdout, tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=(text,), daemon=True).start()
+    found = json.loads(attngen("records", "diff", store, pipe, "--json").stdout)
+    assert [one["ratio"] for one in found] == [1.0] * 4
 
 
 def test_prune(attngen: Run, store: Path) -> None:

@@ -125,6 +125,19 @@ def test_a_name_that_is_no_store_is_refused_and_not_moved(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["README.md"]
 
 
+@pytest.mark.parametrize("content", [b"damaged", b""])
+def test_a_damaged_store_takes_its_log_with_it(path: Path, content: bytes) -> None:
+    """SQLite itself would delete the log."""
+    store = Store.open(path)
+    store.add(turn())
+    log = path.with_name("records.sqlite-wal").read_bytes()
+    store.close()
+    path.write_bytes(content)
+    path.with_name("records.sqlite-wal").write_bytes(log)
+    beginning_anew(path, content)
+    assert path.with_name("records.sqlite.corrupt-1-wal").read_bytes() == log
+
+
 def test_each_damaged_store_gets_a_name_of_its_own(path: Path) -> None:
     for number in (1, 2, 3):
         path.write_text("damaged")
@@ -210,6 +223,15 @@ def test_a_migration_that_stops_half_way_changed_nothing(path: Path, monkeypatch
     monkeypatch.undo()
     with Store.open(path) as store:
         assert store.measurements() == [turn(0), turn(1)]
+
+
+def test_tables_are_laid_once(path: Path) -> None:
+    filled(path)
+    database = sqlite3.connect(path, isolation_level=None)
+    schema.lay(database)  # as by a process that looked before another laid them
+    database.close()
+    with Store.open(path) as store:
+        assert len(store.measurements()) == 50
 
 
 def test_a_missing_store_is_not_made_by_who_reads(path: Path) -> None:

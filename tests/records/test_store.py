@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from attngen.errors import StoreError
+from attngen.records import columns
 from attngen.records.row import Configuration
 from attngen.records.store import Store
 from tests.records.kit import SUBJECT, decision, start, turn
@@ -159,6 +160,20 @@ def test_a_row_that_could_not_be_read_again_is_refused(path: Path, bad: dict[str
             store.add(replace(turn(), **bad))
         assert store.measurements() == []
         assert store.subjects() == []
+
+
+def test_what_is_interrupted_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Store.open(path) as store, Store.open(path) as other:
+        with monkeypatch.context() as patch:
+            patch.setattr(columns, "decision_columns", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                store.extend([turn(), decision()])
+        assert other.measurements() == []
+        assert store.add(turn())
+        assert other.measurements() == [turn()]
 
 
 def test_two_processes_write_at_once(path: Path) -> None:
