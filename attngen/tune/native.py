@@ -20,6 +20,7 @@ from attngen.records.row import Configuration, Subject
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.compiler import find_compiler
 from attngen.runtime.native.machine import processor
+from attngen.runtime.native.probed import stored_rates
 from attngen.runtime.native.way import DECODE_ROWS
 from attngen.runtime.request import Emitted
 from attngen.runtime.tensors import torch_dtype
@@ -108,7 +109,12 @@ class NativeKernels:
 
     def _generate(self, plan: dict[str, int] | None) -> Generated:
         return pipeline.generate(
-            self.spec, self.target.arch, dtype=self.dtype, plan=plan, seqlen_q=1 if self._decode else None
+            self.spec,
+            self.target.arch,
+            dtype=self.dtype,
+            plan=plan,
+            seqlen_q=1 if self._decode else None,
+            rates=stored_rates(self.target),
         )
 
     def compile_job(self, choice: Choice) -> dict[str, Any]:
