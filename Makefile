@@ -30,7 +30,7 @@ $(STAMP):
 	@rm -f .venv/.stamp-*
 	@touch $@
 
-demo: setup ## three real models: explain, emit, check in the interpreter, draw (build/demo/)
+demo: setup ## three real models: explain, emit, check, draw, tune one (build/demo/)
 	@$(BIN)/python examples/demo.py
 
 test: lint gallery-check ## everything CI runs

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from attngen.emit.cpu.forward import emit_cpu
 from attngen.emit.cpu.interface import Interface
 from attngen.emit.triton import Origin, emit_triton
-from attngen.errors import SpecError
+from attngen.errors import PlanError, SpecError
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.build import build_graph
@@ -22,7 +22,11 @@ from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
+from attngen.records.lookup import decisions_for
+from attngen.records.row import DECODE_ROWS, Decision
+from attngen.records.words import remarks_of, verdict
 from attngen.runtime.launch import Attention
+from attngen.runtime.native.machine import processor
 from attngen.runtime.request import Emitted, Request
 from attngen.targets.cpu import find_cpu
 from attngen.targets.load import find_target
@@ -59,13 +63,15 @@ def generate(
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
+    remarks: tuple[str, ...] = (),
 ) -> Generated:
     """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
 
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
     ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
-    runs at every length. Raises PlanError with the arithmetic where nothing fits.
+    runs at every length. ``remarks`` end the header of a C++ file.
+    Raises PlanError with the arithmetic where nothing fits.
     """
     as_spec(spec)
     if not isinstance(command, str):
@@ -91,11 +97,47 @@ def generate(
         spec.doc,
         command or f"attngen generate {spec.name}.toml --target {target}",
         not (dtype or spec.dtype),
+        remarks,
     )
     if isinstance(plan, CpuPlan):
         made = emit_cpu(graph, schedule, plan, origin)
         return Generated(definition, graph, schedule, plan, made.text, made.interface)
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
+
+
+def generate_tuned(
+    spec: AttentionSpec,
+    target: str,
+    *,
+    dtype: str | None = None,
+    seqlen: int | None = None,
+    seqlen_q: int | None = None,
+    command: str = "",
+) -> Generated:
+    """`generate` with the plan that `attngen tune` has decided on for this machine, where it has; the plan says so.
+
+    A decision that no longer fits is said as well, and the planner chooses.
+    """
+    found = decisions(spec, target, dtype, decode=seqlen_q is not None and seqlen_q <= DECODE_ROWS)
+    if not found:
+        return generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
+    wanted = found[0].configuration.plan
+    said = f"tuned on {found[0].at[:10]} at {found[0].subject.shape_class}: {verdict(found[0])}"
+    try:
+        made = generate(spec, target, dtype=dtype, plan=wanted, seqlen=seqlen, seqlen_q=seqlen_q, command=command,
+                        remarks=remarks_of(found))  # fmt: skip
+    except PlanError as error:
+        made = generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
+        said = f"the plan tuned on {found[0].at[:10]} does not fit any more ({error.what}): tune again"
+    return replace(made, plan=replace(made.plan, reasons=(*made.plan.reasons, said)))
+
+
+def decisions(spec: AttentionSpec, target: str, dtype: str | None, *, decode: bool) -> tuple[Decision, ...]:
+    """What was decided from times on this machine, the decision for kernels of all lengths first."""
+    cpu = find_cpu(target)
+    if cpu is None:  # kernels are not timed on GPUs yet
+        return ()
+    return decisions_for(spec.fingerprint, dtype or spec.dtype or DEFAULT_DTYPE, cpu.arch, processor(), decode)
 
 
 @lru_cache(maxsize=256)
@@ -140,7 +182,11 @@ def compile(
     plan = plan if isinstance(plan, (Plan, CpuPlan)) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
-        made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
+        seqlen_q = 1 if request.decode else None
+        if plan is None:
+            made = generate_tuned(spec, request.target, dtype=request.dtype, seqlen_q=seqlen_q)
+        else:
+            made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=seqlen_q)
         return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import networkx as nx
@@ -53,6 +54,16 @@ def value(expr: Expr, **index: object) -> np.ndarray:
         named=named,
     )
     return np.broadcast_to(evaluate(expr, env), (1, 1, 7, 9))
+
+
+def test_hoisted_values_have_names_of_their_own() -> None:
+    """Two values of a row, one of which would take the name of the user's tensor."""
+    taken = TensorRef("row_bias", "fp32", (None,), captured=True)
+    squared = make(Op.TO_FLOAT, make(Op.MUL, Q_IDX, Q_IDX))
+    step = make(Op.MUL, make(Op.ADD, SCORE, make(Op.TO_FLOAT, POSITION)), squared)
+    made = dataclasses.replace(definition(score=make(Op.ADD, step, load(taken, [H_IDX]))), tensors=(SLOPES, taken))
+    names = [item.name for item in score_of(run_passes(build_graph(made))).hoisted if item.axis == "row"]
+    assert len(names) == 2 and len({*names, "row_bias"}) == 3
 
 
 def test_scale_and_log2e_become_one_factor() -> None:
