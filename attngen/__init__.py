@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from attngen.pipeline import compile, generate
     from attngen.targets.load import find_target, load_targets
     from attngen.tiling.view import schedule
-    from attngen.tune.session import tune
+    from attngen.tune import tune
 
 __version__ = "0.1.0"
 

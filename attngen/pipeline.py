@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from attngen.emit.cpu.forward import emit_cpu
 from attngen.emit.cpu.interface import Interface
@@ -24,11 +24,12 @@ from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.records.lookup import decisions_for
 from attngen.records.row import DECODE_ROWS, Decision
-from attngen.records.words import remarks_of, verdict
+from attngen.records.words import settled
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.machine import processor
+from attngen.runtime.native.probed import stored_rates
 from attngen.runtime.request import Emitted, Request
-from attngen.targets.cpu import find_cpu
+from attngen.targets.cpu import CoreRates, find_cpu
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
@@ -63,6 +64,7 @@ def generate(
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
+    rates: CoreRates | None = None,
     remarks: tuple[str, ...] = (),
 ) -> Generated:
     """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
@@ -70,8 +72,9 @@ def generate(
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
     ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
-    runs at every length. ``remarks`` end the header of a C++ file.
-    Raises PlanError with the arithmetic where nothing fits.
+    runs at every length. ``rates``: of a core, for CPUs; nominal ones by default, so that the text is the same
+    on every machine. ``remarks`` end the header of a C++ file. Raises PlanError with the arithmetic where
+    nothing fits.
     """
     as_spec(spec)
     if not isinstance(command, str):
@@ -82,7 +85,10 @@ def generate(
     if not isinstance(plan, (Plan, CpuPlan)):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
         cpu = find_cpu(target)
-        plan = choose_cpu_plan(problem, cpu, plan) if cpu else choose_plan(problem, find_target(target), plan)
+        if cpu:
+            plan = choose_cpu_plan(problem, cpu, plan, rates=rates)
+        else:
+            plan = choose_plan(problem, find_target(target), plan)
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -113,22 +119,24 @@ def generate_tuned(
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
+    rates: CoreRates | None = None,
 ) -> Generated:
     """`generate` with the plan that `attngen tune` has decided on for this machine, where it has; the plan says so.
 
-    A decision that no longer fits is said as well, and the planner chooses.
+    A decision against another untuned plan than today's, or one that does not fit any more, is said and not taken.
     """
-    found = decisions(spec, target, dtype, decode=seqlen_q is not None and seqlen_q <= DECODE_ROWS)
-    if not found:
-        return generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
-    wanted = found[0].configuration.plan
-    said = f"tuned on {found[0].at[:10]} at {found[0].subject.shape_class}: {verdict(found[0])}"
+    make = partial(generate, spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command, rates=rates)
+    decode, cpu = seqlen_q is not None and seqlen_q <= DECODE_ROWS, find_cpu(target)
+    found = decisions(spec, target, dtype, decode=decode)
+    if not found or cpu is None:
+        return make()
+    untuned = choose_cpu_plan(problem_of(spec, dtype, 1 if decode else None), cpu, rates=rates)
+    plan, said, remarks = settled(found, {name: getattr(untuned, name, None) for name in found[0].untuned})
     try:
-        made = generate(spec, target, dtype=dtype, plan=wanted, seqlen=seqlen, seqlen_q=seqlen_q, command=command,
-                        remarks=remarks_of(found))  # fmt: skip
+        made = make(plan=plan, remarks=remarks)
     except PlanError as error:
-        made = generate(spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command)
         said = f"the plan tuned on {found[0].at[:10]} does not fit any more ({error.what}): tune again"
+        made = make(remarks=(said,))
     return replace(made, plan=replace(made.plan, reasons=(*made.plan.reasons, said)))
 
 
@@ -182,11 +190,10 @@ def compile(
     plan = plan if isinstance(plan, (Plan, CpuPlan)) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
-        seqlen_q = 1 if request.decode else None
-        if plan is None:
-            made = generate_tuned(spec, request.target, dtype=request.dtype, seqlen_q=seqlen_q)
-        else:
-            made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=seqlen_q)
+        seqlen_q, cpu = 1 if request.decode else None, find_cpu(request.target)
+        rates = stored_rates(cpu) if cpu else None
+        make = generate_tuned if plan is None else partial(generate, plan=plan)
+        made = make(spec, request.target, dtype=request.dtype, seqlen_q=seqlen_q, rates=rates)
         return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

@@ -15,6 +15,22 @@ def verdict(decision: Decision) -> str:
     return f"the best {tried}, {decision.ratio:.3f} (±{decision.noise:.3f}) times as fast as the untuned one"
 
 
+def settled(
+    decisions: Sequence[Decision], untuned: Mapping[str, int | None]
+) -> tuple[Mapping[str, int] | None, str, tuple[str, ...]]:
+    """(the plan to take or None, a line that says why, remarks for a header) of the first of ``decisions``.
+
+    ``untuned``: the same fields of today's untuned plan. Nothing is known of that one if another was measured.
+    """
+    first = decisions[0]
+    if dict(untuned) != dict(first.untuned):
+        said = f"tuned on {first.at[:10]}, against a plan that is not the untuned one any more: tune again"
+        return None, said, (said,)
+    said = f"tuned on {first.at[:10]} at {first.subject.shape_class}: {verdict(first)}"
+    plan = first.configuration.plan
+    return (None if dict(plan) == dict(first.untuned) else plan), said, remarks_of(decisions)
+
+
 def plan_words(plan: Mapping[str, int]) -> str:
     return " ".join(f"{name}={value}" for name, value in plan.items())
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attngen.tune.session import tune as tune
+else:
+    tune = sys.modules[__name__]
 
 
 class _Verb(ModuleType):
@@ -19,4 +24,3 @@ class _Verb(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Verb
-tune = sys.modules[__name__]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from attngen.errors import AttngenError, PlanError
-from attngen.records.row import Configuration, Measurement, Subject
+from attngen.records.row import Configuration, Measurement
 from attngen.records.store import Store
+from attngen.tune.measurer import Measurer, Submit
 from attngen.tune.result import TuneError
-from attngen.tune.space import Choice, Space
-
-Submit = Callable[[dict[str, Any]], "Future[dict[str, Any]]"]
-"""Gives a job to an executor: plain data, see `attngen.tune.job`."""
+from attngen.tune.space import Choice
 
 _TRIES = 4
 """Submissions of one job to an executor that loses it."""
@@ -25,28 +23,6 @@ _LONGEST_WAIT_S = 1e6
 _TURNS_EACH = 2.5
 """A check, which shares the machine with another one, and the two turns without which nothing is known."""
 _NO_SOURCE = "0" * 64
-
-
-class Measurer(Protocol):
-    """What is measured: real kernels, or a recorded sweep."""
-
-    @property
-    def subject(self) -> Subject: ...
-
-    @property
-    def space(self) -> Space: ...
-
-    def configuration(self, choice: Choice) -> Configuration:
-        """What identifies the choice in the store. PlanError where there is no kernel of it."""
-        ...
-
-    def compile_job(self, choice: Choice) -> dict[str, Any]:
-        """What compiling needs; asked for first, as the rest may take a while to make."""
-        ...
-
-    def job(self, choice: Choice) -> dict[str, Any]:
-        """What checking and timing need."""
-        ...
 
 
 class Bench:

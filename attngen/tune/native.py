@@ -20,14 +20,15 @@ from attngen.records.row import Configuration, Subject
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.compiler import find_compiler
 from attngen.runtime.native.machine import processor
-from attngen.runtime.native.way import DECODE_ROWS, packed_call
+from attngen.runtime.native.probed import stored_rates
+from attngen.runtime.native.way import DECODE_ROWS
 from attngen.runtime.request import Emitted
-from attngen.runtime.tensors import Checker, Sizes, torch_dtype
-from attngen.runtime.variant import Call
+from attngen.runtime.tensors import torch_dtype
 from attngen.sample import Sizes as SampleSizes
 from attngen.sample import sample
 from attngen.targets.cpu import CpuTarget
 from attngen.tune.files import Files
+from attngen.tune.inputs import Inputs
 from attngen.tune.space import Choice, Space, cpu_space
 
 if TYPE_CHECKING:
@@ -108,7 +109,12 @@ class NativeKernels:
 
     def _generate(self, plan: dict[str, int] | None) -> Generated:
         return pipeline.generate(
-            self.spec, self.target.arch, dtype=self.dtype, plan=plan, seqlen_q=1 if self._decode else None
+            self.spec,
+            self.target.arch,
+            dtype=self.dtype,
+            plan=plan,
+            seqlen_q=1 if self._decode else None,
+            rates=stored_rates(self.target),
         )
 
     def compile_job(self, choice: Choice) -> dict[str, Any]:
@@ -157,12 +163,12 @@ class NativeKernels:
         return build(self.spec, min(shape.batch, 2), queries, keys, self.dtype, values=values)
 
     @cached_property
-    def _small(self) -> _Inputs:
+    def _small(self) -> Inputs:
         case = self._case
-        return _Inputs(self._attention, self._files, (case.q, case.k, case.v), case.values)
+        return Inputs(self._attention, self._files, (case.q, case.k, case.v), case.values)
 
     @cached_property
-    def _large(self) -> _Inputs:
+    def _large(self) -> Inputs:
         import torch
 
         shape = self.shape
@@ -170,7 +176,7 @@ class NativeKernels:
         qkv = tuple(torch.from_numpy(x).to(torch_dtype(self.dtype)) for x in (drawn.q, drawn.k, drawn.v))
         refs = {ref.name: ref for ref in self.spec.definition.tensors}
         named = {name: torch.from_numpy(x).to(torch_dtype(refs[name].dtype)) for name, x in drawn.tensors.items()}
-        return _Inputs(self._attention, self._files, qkv, {**named, **drawn.params})
+        return Inputs(self._attention, self._files, qkv, {**named, **drawn.params})
 
     @cached_property
     def _exact(self) -> Any:
@@ -215,35 +221,6 @@ class NativeKernels:
             lse = Error.of(numpy64(right.plain_lse), right.lse)
             found |= {"lse": factor * lse.largest, "lse_rms": factor * lse.rms}
         return found
-
-
-class _Inputs:
-    """The tensors of one call, written to files when a kernel's call is described."""
-
-    def __init__(self, attention: Attention, files: Files, qkv: tuple[Any, ...], values: Mapping[str, Any]) -> None:
-        import torch
-
-        variant, self._files = attention.variant, files
-        self._variant, definition = variant, attention.definition
-        q, k, v = qkv
-        check = Checker(variant.name, definition)
-        sizes = Sizes(q.shape[0], q.shape[2], k.shape[2])
-        out = torch.empty((*q.shape[:3], definition.head_dim.v), dtype=q.dtype)
-        wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-        lse = torch.empty(variant.lse_shape(sizes), dtype=wide) if attention.has_lse else None
-        named = {
-            ref.name: values[ref.name] if ref.name in values else variant.kept.on(ref.name, q.device)
-            for ref in definition.tensors
-        }
-        params = {param.name: check.param(param, values[param.name]) for param in definition.params}
-        passed = frozenset(named) & frozenset(values)
-        self.data = (q, k, v, out, lse)
-        self._call = Call(list(self.data), named, params, passed, sizes)
-
-    def call(self, emitted: Emitted) -> dict[str, Any]:
-        assert emitted.interface is not None
-        packed = packed_call(self._variant, emitted, self.data, self._call)
-        return self._files.call(emitted.interface, packed, self.data, list(self._call.named.values()))
 
 
 def _entry(interface: Interface) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attngen.records.store import Store
 from attngen.tune.effort import effort_of
-from attngen.tune.measure import Submit
+from attngen.tune.measurer import Submit
 from attngen.tune.recorded import Recorded, Replay
 from attngen.tune.result import Result
 from attngen.tune.session import opened, submitting, sweep

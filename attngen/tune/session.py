@@ -20,7 +20,7 @@ from attngen.targets.cpu import find_cpu
 from attngen.targets.load import find_target
 from attngen.tune import job as jobs
 from attngen.tune.effort import Effort, effort_of
-from attngen.tune.measure import Submit
+from attngen.tune.measurer import Submit
 from attngen.tune.native import NativeKernels, Shape
 from attngen.tune.result import Result, Tuned
 from attngen.tune.sweep import Report, Sweep

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from attngen.records.row import Decision, Measurement
 from attngen.records.store import Store
 from attngen.tune.effort import Effort
-from attngen.tune.measure import Bench, Measurer, Submit, now
+from attngen.tune.measure import Bench, now
+from attngen.tune.measurer import Measurer, Submit
 from attngen.tune.race import LEAST_ROUNDS, beats, gain, is_out, leader
 from attngen.tune.result import Progress, Result, TuneError
 from attngen.tune.search import fresh_order, propose

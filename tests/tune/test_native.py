@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import attngen as ag
+from attngen.cli.app import app
 from attngen.records.store import Store
 from attngen.runtime.native.isa import detect
+from attngen.tune.effort import EFFORTS, Effort
 from attngen.tune.native import NativeKernels, Shape
 from attngen.tune.session import tune
 from tests.tune.kit import ROOT
@@ -26,8 +29,13 @@ SPEC = ag.AttentionSpec(name="causal", heads=2, head_dim=32, mask=ag.causal(), d
 TOML = 'name = "causal"\nheads = 2\nhead_dim = 32\nmask = "causal"\ndtype = "fp32"\n'
 
 
+FEW = Effort("quick", 2, 2, 1, 1, 3, 0.002, 300.0, 1, learn=False)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of its own, and a quick sweep that is a very quick one, however busy the machine is."""
+    monkeypatch.setitem(EFFORTS, "quick", FEW)
     monkeypatch.setenv("ATTNGEN_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -39,7 +47,7 @@ def attngen(*words: str, cache: Path, **options: Any) -> subprocess.CompletedPro
 
 
 def test_a_sweep_is_kept_and_compile_takes_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tuned = tune(SPEC, [256], "cpu", budget_s=4.0)
+    tuned = tune(SPEC, [256], "cpu")
     (result,) = tuned.results
     assert result.measured >= 2
     assert tuned.store == str(cache / "records.sqlite")
@@ -90,11 +98,18 @@ def test_a_decision_that_does_not_fit_any_more_is_said(cache: Path) -> None:
     subject = replace(
         made.subject, spec=SPEC.fingerprint, dtype="fp32", target=detect().arch, device=processor(), kind="timed"
     )
-    with Store.open() as store:
-        store.decide(replace(made, subject=subject, configuration=replace(made.configuration, plan={"block_n": 63})))
-    plan = ag.pipeline.generate_tuned(SPEC, detect().arch).plan
-    assert plan.block_n != 63
-    assert "does not fit any more" in plan.reasons[-1]
+    usual = ag.pipeline.generate(SPEC, detect().arch).plan
+    unfit = replace(made.configuration, plan={"block_n": 63})
+    other = replace(made.configuration, plan={"block_n": 16})
+    for untuned, configuration, said in (
+        (usual.block_n, unfit, "does not fit any more"),
+        (usual.block_n + 1, other, "not the untuned one any more"),
+    ):
+        with Store.open() as store:
+            store.decide(replace(made, subject=subject, configuration=configuration, untuned={"block_n": untuned}))
+        plan = ag.pipeline.generate_tuned(SPEC, detect().arch).plan
+        assert plan.block_n == usual.block_n
+        assert said in plan.reasons[-1]
 
 
 def test_a_window_that_is_passed_is_part_of_what_was_measured(tmp_path: Path) -> None:
@@ -120,22 +135,23 @@ def test_a_window_that_is_passed_is_part_of_what_was_measured(tmp_path: Path) ->
 )  # fmt: skip
 def test_every_kind_of_kernel_is_checked_and_timed(spec: ag.AttentionSpec, cache: Path) -> None:
     shape, dtype = ((1, 1, 700), "bf16") if spec.name == "decode" else (300, "fp16")
-    (result,) = tune(spec, [shape], "cpu", dtype=dtype, budget_s=0.5).results
+    (result,) = tune(spec, [shape], "cpu", dtype=dtype).results
     assert result.measured >= 2
     assert not result.failures
 
 
-def test_the_command_line(tmp_path: Path) -> None:
-    file, cache = tmp_path / "causal.toml", tmp_path / "cache"
+def test_the_command_line(tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "causal.toml"
     file.write_text(TOML)
-    words = ("tune", str(file), "--target", "cpu", "--seqlen", "256", "--budget-s", "1", "--json")
-    done = attngen(*words, cache=cache)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "quiet: stdout is for a program, and stderr for nobody"
+    done = CliRunner().invoke(app, ["tune", str(file), "--target", "cpu", "--seqlen", "256", "--json"])
+    assert (done.exit_code, done.stderr) == (0, ""), "stdout is for a program, and stderr for nobody"
     first = json.loads(done.stdout)
     assert {"best", "measured", "reused", "failed", "space", "seconds"} <= first.keys()
     assert first["measured"] > 0
-    made = attngen("generate", str(file), "--target", "cpu", "--tuned", cache=cache)
+    assert first["results"][0]["decided"]
+    again = CliRunner().invoke(app, ["tune", str(file), "--seqlen", "256"])
+    assert f"0 turns measured, {first['measured']} reused" in again.stdout
+    made = CliRunner().invoke(app, ["generate", str(file), "--target", detect().arch, "--tuned"])
     assert "prefill-256" in made.stdout
     assert "the untuned plan, which is the fallback" in made.stdout
     from attngen.cli.tune import _known
