@@ -34,6 +34,11 @@ def show_error(error: AttngenError) -> None:
     console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error) or type(error).__name__))
 
 
+def printable(text: str) -> str:
+    """For names that come from files of others: a terminal is not to obey them."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout, as it is: no colours and no wrapping."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")

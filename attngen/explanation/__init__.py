@@ -47,7 +47,10 @@ def explain(
         cpu = detect(target)
         target = cpu.arch
     device = None if cpu else find_target(target)
-    made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=seqlen)
+    if plan is None and stage in (None, "plan", "source"):
+        made = pipeline.generate_tuned(spec, target, dtype=dtype, seqlen=seqlen)
+    else:
+        made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=seqlen)
     if stage is not None:
         text = {
             "graph": lambda: str(made.graph),
