@@ -51,6 +51,15 @@ def test_the_longest_class_counts(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ask() is None
 
 
+def test_a_directory_that_cannot_be_looked_into_is_a_warning(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.warns(UserWarning, match="Permission denied"):
+        assert ask() is None
+
+
 def test_what_cannot_be_used_is_a_warning(cache: Path) -> None:
     cache.write_text("damaged")
     with pytest.warns(UserWarning, match="tuned plans are left out"):
