@@ -80,7 +80,7 @@ def _lines(spec: AttentionSpec, target: Target, known: Explanation) -> Iterator[
         yield "Rivals"
         yield from table(
             ("tile", "warps", "stages", "loads", "registers", "shared KiB", "time", "limit"),
-            [_rival(rival) for rival in known.rivals],
+            [_rival(rival) for rival in known.rivals if isinstance(rival, Plan)],
         )
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from attngen.language.spec import AttentionSpec
-from attngen.planner.choose import WorkOf
 from attngen.planner.waves import Work
 from attngen.tiling.view import schedule
 
 
-def counted(spec: AttentionSpec, length: int, params: Mapping[str, int | float], tensors: Mapping[str, Any]) -> WorkOf:
+class Tiles(Protocol):
+    """What decides which tiles a kernel visits: plans and candidates for any target have it."""
+
+    @property
+    def block_m(self) -> int: ...
+    @property
+    def block_n(self) -> int: ...
+    @property
+    def pack(self) -> int: ...
+
+
+def counted(
+    spec: AttentionSpec, length: int, params: Mapping[str, int | float], tensors: Mapping[str, Any]
+) -> Callable[[Tiles], Work]:
     """For ``length`` queries and keys, batch 1: each block's full and masked tiles, in the order of launch."""
     group = spec.definition.heads.group
 
