@@ -23,8 +23,9 @@ from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.runtime.launch import Attention
+from attngen.runtime.native.probed import stored_rates
 from attngen.runtime.request import Emitted, Request
-from attngen.targets.cpu import find_cpu
+from attngen.targets.cpu import CoreRates, find_cpu
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
@@ -59,13 +60,15 @@ def generate(
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
+    rates: CoreRates | None = None,
 ) -> Generated:
     """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
 
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
     ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
-    runs at every length. Raises PlanError with the arithmetic where nothing fits.
+    runs at every length. ``rates``: of a core, for CPUs; nominal ones by default, so that the text is the same
+    on every machine. Raises PlanError with the arithmetic where nothing fits.
     """
     as_spec(spec)
     if not isinstance(command, str):
@@ -76,7 +79,10 @@ def generate(
     if not isinstance(plan, (Plan, CpuPlan)):
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
         cpu = find_cpu(target)
-        plan = choose_cpu_plan(problem, cpu, plan) if cpu else choose_plan(problem, find_target(target), plan)
+        if cpu:
+            plan = choose_cpu_plan(problem, cpu, plan, rates=rates)
+        else:
+            plan = choose_plan(problem, find_target(target), plan)
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(
@@ -140,7 +146,15 @@ def compile(
     plan = plan if isinstance(plan, (Plan, CpuPlan)) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
-        made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
+        cpu = find_cpu(request.target)
+        made = generate(
+            spec,
+            request.target,
+            dtype=request.dtype,
+            plan=plan,
+            seqlen_q=1 if request.decode else None,
+            rates=stored_rates(cpu) if cpu else None,
+        )
         return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

@@ -24,6 +24,7 @@ import torch
 import attngen as ag
 from attngen import pipeline
 from attngen.planner.cpu import CpuPlan, candidates, choose_cpu_plan, refusals
+from attngen.planner.overrides import CPU_CHOICES
 from attngen.runtime.native.isa import detect
 from attngen.runtime.native.machine import measure
 from attngen.targets.cpu import CpuTarget
@@ -34,7 +35,7 @@ from benchmarks.timing import Ratio, load
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEP = ROOT / "tests" / "planner" / "cpu_sweep.csv"
-CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
+CHOICES = CPU_CHOICES
 SHAPE = ("mask", "dtype", "dim", "n", "heads", "kv_heads", "queries")
 LEAST_S = 0.004
 """A quick call is repeated within its turn for so long."""

@@ -37,7 +37,7 @@ def page(groups: Mapping[str, list[Compared]], machine: Machine, rounds: int, lo
 def _lines(groups: Mapping[str, list[Compared]], machine: Machine, rounds: int, load: str) -> Iterable[str]:
     yield (
         f"{machine.processor}, {machine.arch}, {machine.fma_gflops:.0f} GFLOP/s of fp32 multiply-adds, "
-        f"{machine.read_gbps:.1f} GB/s of reading; {machine.compiler}; load {load} at the start. {rounds} fresh rounds. "
+        f"{machine.read_gbps:.1f} GB/s of reading; {machine.compiler}; load {load} at the start; {rounds} new rounds. "
         "A ratio is the median of those of the rounds, with the middle half of them in brackets."
     )
     for name, rows in groups.items():

@@ -16,6 +16,7 @@ from attngen.planner.cpu.choose import priced
 from attngen.planner.cpu.work import every_tile
 from attngen.planner.overrides import CPU_CHOICES
 from attngen.planner.problem import ELEMENT_BYTES
+from attngen.runtime.native.probed import stored_rates
 from attngen.sample import Sample, Sizes, sample
 from attngen.targets.cpu import CoreRates, CpuTarget, nominal_rates
 
@@ -41,7 +42,7 @@ def explain_cpu(
     plan = made.plan
     assert isinstance(plan, CpuPlan)
     machine = _probe(cpu) if measure else None
-    rates = machine.rates if machine else nominal_rates(cpu)
+    rates = machine.rates if machine else stored_rates(cpu) or nominal_rates(cpu)
     drawn = {length: drawn_at(spec, length, given) for length in lengths_up_to(seqlen)}
     costs = tuple(_cost(spec, cpu, plan, length, of_length, rates) for length, of_length in drawn.items())
     problem = pipeline.problem_of(spec, plan.dtype, seqlen, seqlen)

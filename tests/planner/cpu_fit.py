@@ -1,7 +1,7 @@
 """Fit the constants of the CPU cost model to a recorded sweep: `make fit-cpu`, a minute.
 
-Writes attngen/planner/cpu/fitted.toml and the table of docs/cost-model.md: how far predictions are off, and how much
-slower the plan that they choose is than the best of the sweep, for shapes that the fit saw and for those it did not.
+Writes attngen/planner/cpu/fitted.toml and prints how far predictions are off, and how much slower the plan that they
+choose is than the best of the sweep, for shapes that the fit saw and for those it did not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import math
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from attngen.planner.counted import counted
 from attngen.planner.cpu import CpuPlan, candidates, rank_cpu_plans, refusals
 from attngen.planner.cpu.constants import CpuConstants, fitted_cpu
 from attngen.planner.cpu.cost import estimate_cpu_cost
+from attngen.planner.overrides import CPU_CHOICES
 from attngen.planner.problem import Problem
 from attngen.planner.waves import Work, rectangle
 from attngen.targets.cpu import CoreRates, CpuTarget, find_cpu
@@ -35,7 +36,7 @@ ROOT = HERE.parents[1]
 SWEEP = HERE / "cpu_sweep.csv"
 TOML = ROOT / "attngen" / "planner" / "cpu" / "fitted.toml"
 Array = npt.NDArray[Any]
-CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
+CHOICES = CPU_CHOICES
 START = CpuConstants(
     wait=10.0,
     sharpness=6.0,
@@ -63,12 +64,19 @@ _ROUNDS, _STEP = 25, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One plan at one shape. ``work``: its tiles, counted on the schedule."""
+    """One plan at one shape."""
 
     shape: contenders.Problem
     plan: CpuPlan
-    work: Work
     ms: float
+
+    @property
+    def work(self) -> Work:
+        """Its tiles, counted on the schedule."""
+        if self.plan.decode:
+            return rectangle(1, 1, 1)
+        made: Work = work_of(self.shape)(self.plan.block_m, self.plan.block_n, self.plan.pack)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +127,7 @@ def load(path: Path = SWEEP) -> Sweep:
         plan = space(shape, target).get(tuple(fields.values()))
         if plan is None:  # of a space that was larger
             continue
-        work = rectangle(1, 1, 1) if decode else work_of(shape)(plan.block_m, plan.block_n, plan.pack)
-        rows.append(Row(shape, plan, work, float(row["ms"])))
+        rows.append(Row(shape, plan, float(row["ms"])))
     return Sweep(tuple(rows), target, CoreRates(fma, dot, read, "recorded"), machine)
 
 
@@ -171,17 +178,12 @@ def untuned(shape: contenders.Problem, sweep: Sweep, constants: CpuConstants) ->
     return rank_cpu_plans(asked, sweep.target, rates=sweep.rates, fit=constants)[0]
 
 
-def losses(shapes: Iterable[contenders.Problem], sweep: Sweep, constants: CpuConstants) -> Iterator[tuple[Any, ...]]:
-    """(shape, the untuned plan, its time over the best, the best plan, the median error of predictions)."""
-    for shape in shapes:
-        rows = sweep.of([shape])
-        if not rows:
-            continue
-        best = min(rows, key=lambda row: row.ms)
-        plan = key(untuned(shape, sweep, constants))
-        mine = next((row.ms for row in rows if key(row.plan) == plan), math.nan)
-        off = statistics.median(predicted_ms(row, sweep, constants) / row.ms for row in rows)
-        yield shape, plan, mine / best.ms, key(best.plan), off
+def loss(shape: contenders.Problem, sweep: Sweep, constants: CpuConstants) -> tuple[float, CpuPlan, CpuPlan]:
+    """(time of the untuned plan over that of the best, the untuned plan, the best)."""
+    rows = {key(row.plan): row for row in sweep.of([shape])}
+    plan = untuned(shape, sweep, constants)
+    best = min(rows.values(), key=lambda row: row.ms)
+    return rows[key(plan)].ms / best.ms, plan, best.plan
 
 
 def key(plan: CpuPlan) -> tuple[int, ...]:
@@ -198,12 +200,13 @@ def main() -> None:
     fitted_cpu.cache_clear()
     print(values)
     for name, shapes in (("fitted", FITTED), ("held out", HELD_OUT)):
-        rows = list(losses(shapes, sweep, constants))
-        for shape, plan, loss, best, off in rows:
+        found = [(shape, *loss(shape, sweep, constants)) for shape in shapes]
+        for shape, ratio, plan, best in found:
+            off = statistics.median(predicted_ms(row, sweep, constants) / row.ms for row in sweep.of([shape]))
             what = f"{shape.mask:10}{shape.dtype} {shape.dim:4} {shape.n:6} {shape.queries:6}"
-            print(f"{what}  {plan} {loss:.3f}  {best} predicted/real {off:.2f}")
-        known = [row[2] for row in rows]
-        print(name, "geometric mean", statistics.geometric_mean(known), "worst", max(known))
+            print(f"{what}  {key(plan)} {ratio:.3f}  {key(best)}  predicted/real {off:.2f}")
+        ratios = [ratio for _, ratio, _, _ in found]
+        print(f"{name}: geometric mean {statistics.geometric_mean(ratios):.3f}, worst {max(ratios):.3f}")
 
 
 if __name__ == "__main__":

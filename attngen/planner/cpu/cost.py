@@ -44,10 +44,12 @@ def micro_step(rows: int, keys: int, fit: CpuConstants) -> float:
     return together
 
 
-def tile_parts(plan: CpuPlan, problem: Problem, target: CpuTarget, fit: CpuConstants) -> dict[str, float]:
+def tile_parts(
+    plan: CpuPlan, problem: Problem, target: CpuTarget, rates: CoreRates, fit: CpuConstants
+) -> dict[str, float]:
     """Slots of one unmasked key tile, by what they go into."""
     width = problem.definition.head_dim
-    halved = 0.5 if plan.dot else 1.0  # a product of pairs does two columns, or two keys, at once
+    halved = _of_pairs(plan, rates)
     scores = plan.block_n / plan.micro_n * (width.qk * halved * micro_step(plan.micro_m, plan.micro_n, fit))
     whole, rest = divmod(width.v, plan.micro_d)
     values = whole * micro_step(plan.micro_m, plan.micro_d, fit)
@@ -65,6 +67,11 @@ def tile_parts(plan: CpuPlan, problem: Problem, target: CpuTarget, fit: CpuConst
         "caches": fit.near * spilled(plan, width, target),
         "tile": fit.visit,
     }
+
+
+def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
+    """A product of bf16 pairs does two columns, or two keys, at once: the slots of one of them."""
+    return rates.fma_gflops / rates.dot_gflops if plan.dot and rates.dot_gflops else 0.5 if plan.dot else 1.0
 
 
 def spilled(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
@@ -85,7 +92,7 @@ def estimate_cpu_cost(
     if plan.decode:
         return _decode(plan, problem, target, keys, rates, fit)
     width = problem.definition.head_dim
-    parts = tile_parts(plan, problem, target, fit)
+    parts = tile_parts(plan, problem, target, rates, fit)
     parts["caches"] += fit.far * _beyond(plan, width, target, keys)
     full = sum(parts.values())
     masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.block_n / plan.lanes
@@ -121,7 +128,7 @@ def _decode(
     # a tile of keys and what was asked for ahead of it share the first-level cache
     pushed_out = min(1.0, (plan.block_n + plan.prefetch) * row_bytes / target.l1_bytes)
     parts = {
-        "multiply-adds": fit.key * plan.block_m * vectors * (0.5 if plan.dot else 1.0) * slot,
+        "multiply-adds": fit.key * plan.block_m * vectors * _of_pairs(plan, rates) * slot,
         "conversion": (fit.widen * vectors if plan.widened else fit.pair * vectors if plan.dot else 0.0) * slot,
         "caches": fit.near * pushed_out * row_bytes / target.vector_bytes * slot,
         "tile": fit.visit / plan.block_n * slot,
