@@ -64,7 +64,7 @@ def chosen(plan: CpuPlan) -> tuple[int, ...]:
 @cache
 def attend(mask: str, dtype: str, dim: int, heads: tuple[int, int], n: int, target: str, plan: tuple[int, ...]) -> Any:
     """One kernel for all lengths of a variant (documents hold their lengths)."""
-    fields = {name: value for name, value in zip(CHOICES, plan, strict=True) if value}
+    fields = {name: value for name, value in zip(CHOICES, plan, strict=True) if value or name == "prefetch"}
     return ag.compile(spec(Problem(mask, dtype, dim, n, heads)), backend="cpu", target=target, plan=fields or None)
 
 

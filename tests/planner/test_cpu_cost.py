@@ -69,7 +69,7 @@ def test_tiles_of_a_fine_schedule_are_those_of_the_real_one(name: str) -> None:
     exact = counted(made, 500, {}, {})
     for plan in plans[:: len(plans) // 8]:
         here, there = work_of(plan), exact(plan)
-        # at the end of the sequence a fine schedule may see a masked tile where a coarse one sees a full or an empty one
+        # at the end of the sequence a fine schedule sees masked tiles where a coarse one has full or empty ones
         assert sum(here.full) + sum(here.masked) == pytest.approx(sum(there.full) + sum(there.masked), rel=0.02)
         assert sum(here.full) == pytest.approx(sum(there.full), rel=0.05)
         assert here.blocks == there.blocks

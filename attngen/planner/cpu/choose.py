@@ -77,7 +77,7 @@ def priced(
 def _regrets(costs: list[list[CpuCost]]) -> list[float]:
     """Of each plan: the mean over lengths of its time over that of the best plan there, squared, so that no length
     is given up for another."""
-    times = [[cost.us * cost.uneven for cost in of_plan] for of_plan in costs]
+    times = [[cost.busy_us for cost in of_plan] for of_plan in costs]
     best = [min(at_length) for at_length in zip(*times, strict=True)]
     return [sum((us / least) ** 2 for us, least in zip(row, best, strict=True)) / len(best) for row in times]
 

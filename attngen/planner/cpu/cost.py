@@ -18,17 +18,21 @@ from attngen.targets.cpu import CoreRates, CpuTarget
 
 THREADS = 2
 """That the tiles of a call shall keep busy to its end. Only short calls with few heads are uneven."""
+CROWD = 2.4
+"""Slots more for a vector from behind the second-level cache when other cores are busy. Not fitted: beside other
+programs full fp32 attention of 4096 tokens lost so much in tiles of 24 rows, and a third of it in those of 72."""
 
 
 @dataclass(frozen=True, slots=True)
 class CpuCost:
-    """``us``: one call in one thread. ``uneven``: how much longer some threads take than all would, evenly loaded.
+    """``us``: one call in one thread, alone on the machine. ``busy_us``: with other cores busy, and what threads wait
+    for each other at the end in it; plans are ranked by that.
 
     ``parts``: slots of an unmasked key tile by what they go into; in decoding, microseconds of a key.
     """
 
     us: float
-    uneven: float
+    busy_us: float
     parts: tuple[tuple[str, float], ...]
 
     @property
@@ -93,14 +97,17 @@ def estimate_cpu_cost(
         return _decode(plan, problem, target, keys, rates, fit)
     width = problem.definition.head_dim
     parts = tile_parts(plan, problem, target, rates, fit)
-    parts["caches"] += fit.far * _beyond(plan, width, target, keys)
+    beyond = _beyond(plan, width, target, keys)
+    parts["caches"] += fit.far * beyond
     full = sum(parts.values())
     masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.block_n / plan.lanes
     once = fit.item + fit.row * plan.block_m * (width.qk + width.v) / plan.lanes
     durations = [once + full * a + masked * b for a, b in zip(work.full, work.masked, strict=True)]
     alone = sum(durations) * work.times
     uneven = least_span(durations, work.times, THREADS) * THREADS / alone
-    return CpuCost(alone * slot_us(plan, rates) + fit.call, uneven, tuple(parts.items()))
+    crowd = CROWD * beyond * work.times * (sum(work.full) + sum(work.masked))
+    slot = slot_us(plan, rates)
+    return CpuCost(alone * slot + fit.call, (alone + crowd) * uneven * slot + fit.call, tuple(parts.items()))
 
 
 def slot_us(plan: CpuPlan, rates: CoreRates) -> float:
@@ -140,4 +147,5 @@ def _decode(
     splits = -(-keys // max(plan.block_n, plan.split_keys // plan.block_n * plan.block_n))
     each = keys / splits * sum(parts.values()) + fit.item * slot
     uneven = makespan([each], tiles * splits, THREADS) * THREADS / (each * tiles * splits)
-    return CpuCost(each * tiles * splits + fit.call, uneven, tuple(parts.items()))
+    us = each * tiles * splits
+    return CpuCost(us + fit.call, us * uneven + fit.call, tuple(parts.items()))
