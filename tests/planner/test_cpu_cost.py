@@ -60,18 +60,19 @@ def test_constants_are_those_of_the_sweep() -> None:
     assert 0.9 <= statistics.median(off) <= 1.1
 
 
+@pytest.mark.parametrize("length", [1152, 3456], ids=["by the mask", "by a schedule"])
 @pytest.mark.parametrize("name", MASKS)
-def test_tiles_of_a_fine_schedule_are_those_of_the_real_one(name: str) -> None:
+def test_fine_tiles_put_together_are_those_of_the_schedule(name: str, length: int) -> None:
+    """Lengths of whole tiles: at ragged ends the schedule masks a little more."""
     made = spec(MASKS[name])
-    problem = pipeline.problem_of(made, "fp32", 500, 500)
+    problem = pipeline.problem_of(made, "fp32", length, length)
     plans = [plan for plan in candidates(problem, target()) if not refusals(plan, ag.HeadDim(64, 64), target())]
     ((_, work_of),) = works(problem, plans)
-    exact = counted(made, 500, {}, {})
+    exact = counted(made, length, {}, {})
     for plan in plans[:: len(plans) // 8]:
         here, there = work_of(plan), exact(plan)
-        # at the end of the sequence a fine schedule sees masked tiles where a coarse one has full or empty ones
-        assert sum(here.full) + sum(here.masked) == pytest.approx(sum(there.full) + sum(there.masked), rel=0.02)
-        assert sum(here.full) == pytest.approx(sum(there.full), rel=0.05)
+        assert sum(here.full) + sum(here.masked) == pytest.approx(sum(there.full) + sum(there.masked), rel=0.01)
+        assert sum(here.full) == pytest.approx(sum(there.full), rel=0.01)
         assert here.blocks == there.blocks
 
 
@@ -102,7 +103,7 @@ def test_ranks_are_in_order_and_priced(cpu: CpuTarget) -> None:
     problem = pipeline.problem_of(spec(ag.causal()), "fp32", 700, 700)
     plans = rank_cpu_plans(problem, cpu)
     times = [plan.predicted_us for plan in plans]
-    assert len(plans) > 20 and times[0] > 0 and plans[0].limit
+    assert len(plans) >= 9 and times[0] > 0 and plans[0].limit
     assert times[0] <= 1.05 * min(times)  # what two threads wait for may decide
 
 

@@ -14,9 +14,9 @@ ROWS = (16, 32, 64, 128)
 """Of a query tile, each rounded up to whole micro-tiles."""
 MICRO_TILES_A_TILE, MOST_KEYS = (2, 4, 8, 16), 96
 """Micro-tiles of keys in a key tile, which has no more keys than that."""
-MICRO = {16: ((2, 6), (3, 4), (2, 4), (1, 8)), 32: ((2, 8), (2, 4), (1, 8))}
+MICRO = {16: ((2, 6), (3, 4), (1, 8)), 32: ((2, 8), (1, 8))}
 """Registers -> (micro_m, micro_n) worth trying. With 32 the sums of 4 x 6 would fit as well; 2 x 8 is the best one
-that was ever measured there, and what was not measured is not offered."""
+that was ever measured there, and what was not measured is not offered. One vector of rows is for few rows."""
 KEYS_AT_ONCE = (8, 6, 5, 4, 3, 2, 1)
 """micro_n where block_n is given: whatever divides it."""
 SPLITS, AHEAD = (512, 1024, 2048, 4096), (0, 16, 32)
@@ -36,8 +36,11 @@ def candidates(problem: Problem, target: CpuTarget, fixed: Mapping[str, int] | N
         yield from _decode(problem, target, max(rows or problem.seqlen_q * pack, pack), pack, fixed)
         return
     block_n = fixed.get("block_n", blocks.kv)
+    few = rows is not None or (problem.seqlen_q is not None and problem.seqlen_q * pack < 2 * lanes)
     for micro_m, micro_n, micro_d in _micro_tiles(target, block_n, fixed):
         step = micro_m * lanes
+        if micro_m == 1 and not few and not {"micro_m", "block_m"} & set(fixed):
+            continue
         block_ms: tuple[int, ...] = tuple(dict.fromkeys(_up(size, step) for size in _rows(problem, pack)))
         if "block_m" in fixed:
             block_ms = (fixed["block_m"],)

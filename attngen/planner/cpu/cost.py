@@ -13,7 +13,7 @@ from attngen.language.definition import HeadDim
 from attngen.planner.cpu.constants import CpuConstants
 from attngen.planner.cpu.plan import CpuPlan
 from attngen.planner.problem import Problem
-from attngen.planner.waves import Work, least_span, makespan
+from attngen.planner.waves import Work, makespan
 from attngen.targets.cpu import CoreRates, CpuTarget
 
 THREADS = 2
@@ -102,10 +102,11 @@ def estimate_cpu_cost(
     full = sum(parts.values())
     masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.block_n / plan.lanes
     once = fit.item + fit.row * plan.block_m * (width.qk + width.v) / plan.lanes
-    durations = [once + full * a + masked * b for a, b in zip(work.full, work.masked, strict=True)]
-    alone = sum(durations) * work.times
-    uneven = least_span(durations, work.times, THREADS) * THREADS / alone
-    crowd = CROWD * beyond * work.times * (sum(work.full) + sum(work.masked))
+    tiles_full, tiles_masked = sum(work.full), sum(work.masked)
+    alone = (once * len(work.full) + full * tiles_full + masked * tiles_masked) * work.times
+    longest = max(once + full * a + masked * b for a, b in zip(work.full, work.masked, strict=True))
+    uneven = max(1.0, longest * THREADS / alone)
+    crowd = CROWD * beyond * work.times * (tiles_full + tiles_masked)
     slot = slot_us(plan, rates)
     return CpuCost(alone * slot + fit.call, (alone + crowd) * uneven * slot + fit.call, tuple(parts.items()))
 

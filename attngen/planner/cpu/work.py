@@ -1,20 +1,22 @@
-"""The tiles that candidates visit at a few lengths: one fine schedule of the mask, its tiles put together.
+"""The tiles that candidates visit: those of a fine grid, put together.
 
-A schedule for each tile size of the space would take longer than the rest of a compilation. The tiles of a fine one
-make up those of a coarse one: empty where all are empty, full where all are full, else masked.
+A schedule for each tile size of the space would take longer than the rest of a compilation. A coarse tile is empty
+where all fine ones in it are empty, full where all are full, else masked. The fine ones come from the mask itself at
+short lengths, which is quicker than a schedule of it, and from a fine schedule at long ones.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from attngen.expr.op import tensors
+from attngen.expr.evaluate import Env, evaluate
+from attngen.expr.op import Expr, tensors
 from attngen.expr.simplify import simplify
 from attngen.planner.cpu.plan import CpuPlan
 from attngen.planner.problem import Problem
@@ -29,6 +31,8 @@ LENGTHS = (256, 1024, 2048)
 """Where none is given: a plan shall be good at all of them."""
 DECODED = (4096, 32768)
 """The same of keys, for few queries."""
+MOST_PAIRS = LENGTHS[-1] ** 2
+"""Of a query and a key, whose mask is looked at one by one."""
 DOCUMENT = 256
 """Where the mask depends on tensors, whose values a compilation does not see: taken for causal documents so long."""
 
@@ -75,12 +79,13 @@ def _work_of(
         some, full = sums()
         at_rows = _edges(some.shape[0] - 1, block_q // fine[0])
         at_keys = _edges(some.shape[1] - 1, block_n // fine[1])
-        visited = _between(some, at_rows, at_keys) > 0
-        whole = _between(full, at_rows, at_keys) == np.outer(np.diff(at_rows), np.diff(at_keys))
+        visited = np.count_nonzero(_between(some, at_rows, at_keys), 1)
+        cells = (at_rows[1:] - at_rows[:-1])[:, None] * (at_keys[1:] - at_keys[:-1])
+        whole = _between(full, at_rows, at_keys) == cells
         if keys % block_n:  # the last tile ends beyond the keys
             whole[:, -1] = False
-        unmasked = whole.sum(1)
-        return Work(tuple(map(float, unmasked)), tuple(map(float, visited.sum(1) - unmasked)), times)
+        unmasked = np.count_nonzero(whole, 1)
+        return Work(tuple(unmasked.tolist()), tuple((visited - unmasked).tolist()), times)
 
     return lambda plan: of_tile(plan.block_q, plan.block_n, problem.batch * (heads.kv if plan.pack > 1 else heads.q))
 
@@ -98,26 +103,52 @@ def _edges(cells: int, step: int) -> Array:
 
 def _between(sums: Array, rows: Array, columns: Array) -> Array:
     """How many are true in each rectangle between neighbouring edges."""
-    return np.diff(np.diff(sums[np.ix_(rows, columns)], axis=0), axis=1)
+    corners = sums[rows[:, None], columns]
+    strips = corners[1:] - corners[:-1]
+    out: Array = strips[:, 1:] - strips[:, :-1]
+    return out
 
 
 def _fine(problem: Problem, rows: int, columns: int) -> Callable[[int, int], Array]:
-    """(queries, keys) -> int8 [query tiles, key tiles] of the fine schedule; a guess where tensors decide."""
+    """(queries, keys) -> int8 [query tiles, key tiles] of the fine grid; a guess where tensors decide."""
     definition = problem.definition
     mask = simplify(definition.mask)
-    if not problem.masked:
-        return lambda queries, keys: np.empty((0, 0), np.int8)
-    if tensors(mask):
-        return lambda queries, keys: _documents(queries, keys, rows, columns)
-    made = build_schedule(mask, q_tile=rows, kv_tile=columns, params=definition.params)
-    if made.tile_list:
-        return lambda queries, keys: _documents(queries, keys, rows, columns)
 
     def tiles(queries: int, keys: int) -> Array:
+        if tensors(mask):
+            return _documents(queries, keys, rows, columns)
         values = {item.name: max(1, keys // 4) if item.dtype == "int32" else 1.0 for item in definition.params}
+        if queries * keys <= MOST_PAIRS:
+            return _dense(mask, queries, keys, values, rows, columns)
+        made = build_schedule(mask, q_tile=rows, kv_tile=columns, params=definition.params)
+        if made.tile_list:
+            return _documents(queries, keys, rows, columns)
         return enumeration.tiles(made, Call(queries, keys, 1, definition.heads.q, values, {}))
 
     return tiles
+
+
+def _dense(mask: Expr, queries: int, keys: int, values: Mapping[str, int | float], rows: int, columns: int) -> Array:
+    """By the mask of every pair, of the first batch and head."""
+    first = np.zeros((1, 1), np.int64)
+    index = {"b": first, "h": first, "q": np.arange(queries)[:, None], "kv": np.arange(keys)[None]}
+    keep = evaluate(mask, Env(index, {"B": 1, "M": queries, "N": keys}, values))
+    # rows beyond the last are not there, keys beyond the last are masked
+    padded = np.zeros((queries, -(-keys // columns) * columns), np.bool_)
+    padded[:, :keys] = keep
+    some, full = _every(padded, rows)  # rows first: they lie whole in memory
+    some, full = _every(some.T, columns)[0].T, _every(full.T, columns)[1].T
+    return np.where(full, enumeration.FULL, some).astype(np.int8)
+
+
+def _every(cells: Array, step: int) -> tuple[Array, Array]:
+    """(whether some are true, whether all are) of each ``step`` rows."""
+    parts = [cells[i::step] for i in range(step)]
+    some, full = parts[0].copy(), parts[0].copy()
+    for part in parts[1:]:
+        some[: len(part)] |= part
+        full[: len(part)] &= part
+    return some, full
 
 
 def _documents(queries: int, keys: int, rows: int, columns: int) -> Array:
