@@ -62,10 +62,14 @@ class Processes:
                 process.end()
                 self._started.remove(process)
                 process = None
+            answer: dict[str, Any] | None = {}
+            overdue = False
             if process is None:
                 process = _Process(self._module, self._environment)
                 self._started.append(process)
-            answer, overdue = process.ask(request, limit_s or self._limit_s)
+                answer, overdue = process.answer(self._limit_s)  # that it has started, which is not in the limit
+            if answer is not None:
+                answer, overdue = process.answer(limit_s or self._limit_s, request)
             if answer is None:
                 lost, process = process, None
                 self._started.remove(lost)
@@ -104,8 +108,8 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: Mapping[str, Any], limit_s: float) -> tuple[dict[str, Any] | None, bool]:
-        """(answer or None, whether the time was over)."""
+    def answer(self, limit_s: float, request: Mapping[str, Any] | None = None) -> tuple[dict[str, Any] | None, bool]:
+        """(the next answer or None, whether the time was over). Without a request, that the process has started."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -118,8 +122,9 @@ class _Process:
         overdue = threading.Timer(limit_s, end)
         overdue.start()
         try:
-            stdin.write(json.dumps(request) + "\n")
-            stdin.flush()
+            if request is not None:
+                stdin.write(json.dumps(request) + "\n")
+                stdin.flush()
             line = stdout.readline()
         except OSError:  # it has closed its ends
             line = ""
@@ -170,6 +175,8 @@ def serve(answer: Callable[[Mapping[str, Any]], Mapping[str, Any]], *, end_with_
         lines = iter(requests.get, "")
     else:
         lines = iter(sys.stdin.readline, "")
+    answers.write("{}\n")  # we have started
+    answers.flush()
     for line in lines:
         answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()

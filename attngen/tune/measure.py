@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from attngen.errors import AttngenError, PlanError
+from attngen.errors import PlanError
 from attngen.records.row import Configuration, Measurement
 from attngen.records.store import Store
+from attngen.tune.answers import answered, fitting, is_late
 from attngen.tune.measurer import Measurer, Submit
-from attngen.tune.result import TuneError
 from attngen.tune.space import Choice
 
-_TRIES = 4
-"""Submissions of one job to an executor that loses it."""
 _LEAST_LIMIT_S = 10.0
 _TIMES_UNTUNED = 50.0
-_LONGEST_WAIT_S = 1e6
-_TURNS_EACH = 2.5
-"""A check, which shares the machine with another one, and the two turns without which nothing is known."""
 _NO_SOURCE = "0" * 64
 
 
@@ -114,12 +109,12 @@ class Bench:
         for one, _ in compiling:
             self._jobs[one] = self._measurer.job(one)
         half = time.monotonic() + (until - time.monotonic()) / 2
-        late = [one for one, _, future in pending if one != untuned and _is_late(future, half)]
+        late = [one for one, _, future in pending if one != untuned and is_late(future, half)]
         compiled = self._passed([item for item in pending if item[0] not in late], stage, number)
         others = [one for one in compiled if one != untuned]
         for group in ([one for one in compiled if one == untuned], others):
             if group is others:
-                late += group[_fitting(until - time.monotonic(), self._check_s) :]
+                late += group[fitting(until - time.monotonic(), self._check_s) :]
                 group = [one for one in group if one not in late]
             checks = [(one, {**self._jobs[one], "do": "check", "limit_s": self._limit_s}) for one in group]
             begun = time.monotonic()
@@ -137,28 +132,12 @@ class Bench:
         """Those whose answer is no failure; a failure is a row at once."""
         passed = {}
         for one, job, future in pending:
-            answer = self._answer(job, future)
+            answer = answered(self._submit, job, future)
             if "failed" in answer:
                 self._fail(one, stage, number, str(answer["failed"]))
             else:
                 passed[one] = answer
         return passed
-
-    def _answer(self, job: dict[str, Any], future: Future[dict[str, Any]]) -> dict[str, Any]:
-        for left in reversed(range(_TRIES)):
-            try:
-                return future.result()
-            except AttngenError:
-                raise
-            except Exception as error:  # the executor has lost it, with the process it was in
-                if not left:
-                    raise TuneError(
-                        f"the executor has lost a job {_TRIES} times: {type(error).__name__}: {error}",
-                        place="executor",
-                        remedy="leave the executor out; the sweep goes on from the store",
-                    ) from error
-                future = self._submit(job)
-        raise AssertionError("not reached")
 
     def _time(self, choice: Choice, stage: str, number: int) -> Measurement:
         if choice not in self._ready:
@@ -168,7 +147,7 @@ class Bench:
         job = {**self._jobs[choice], "do": "time", "least_s": self._least_s, "limit_s": self._limit_s}
         job |= {"plan": dict(choice), "stage": stage, "round": number}
         begun = time.monotonic()
-        answer = self._answer(job, self._submit(job))
+        answer = answered(self._submit, job, self._submit(job))
         self.turn_s = time.monotonic() - begun
         if "failed" in answer:
             return self._fail(choice, stage, number, str(answer["failed"]))
@@ -210,17 +189,6 @@ class Bench:
             self._refresh()
         self._used.add(key)
         return self._known[key]
-
-
-def _is_late(compiling: Future[dict[str, Any]], until: float) -> bool:
-    """Waits until then; whether it has not even begun. What has begun is waited for."""
-    wait([compiling], max(0.0, min(until - time.monotonic(), _LONGEST_WAIT_S)))
-    return not compiling.done() and compiling.cancel()
-
-
-def _fitting(left_s: float, check_s: float) -> int:
-    """How many configurations can be checked and timed in time, if a turn takes as long as a check; at least one."""
-    return max(1, int(min(left_s / max(check_s, 1e-6) / _TURNS_EACH, 1e6)))
 
 
 def now() -> str:

@@ -30,6 +30,7 @@ from attngen.targets.cpu import CpuTarget
 from attngen.tune.files import Files
 from attngen.tune.inputs import Inputs
 from attngen.tune.space import Choice, Space, cpu_space
+from attngen.tune.yardstick import Yardstick
 
 if TYPE_CHECKING:
     from attngen.checking.inputs import Case
@@ -88,7 +89,7 @@ class NativeKernels:
         problem = replace(problem, batch=self.shape.batch)
         untuned = self._generate(None).plan
         assert isinstance(untuned, CpuPlan)
-        return cpu_space(problem, self.target, untuned)
+        return cpu_space(problem, self.target, untuned, stored_rates(self.target))
 
     def configuration(self, choice: Choice) -> Configuration:
         """What a row of the store says of a choice. PlanError where it cannot be emitted."""
@@ -135,8 +136,8 @@ class NativeKernels:
         return {
             **self.compile_job(choice),
             "entry": _entry(made.interface),
-            "small": {**small.call(emitted), **self._expected},
-            "large": {**large.call(emitted), "allowed": self._allowed},
+            "small": {**small.call(emitted), "expected": self._yardstick.expected},
+            "large": {**large.call(emitted), "allowed": self._yardstick.allowed},
             "baseline": str(self.folder / "untuned.npz"),
             "memory": 4 * sum(x.nbytes for x in large.data if x is not None),
         }
@@ -179,48 +180,8 @@ class NativeKernels:
         return Inputs(self._attention, self._files, qkv, {**named, **drawn.params})
 
     @cached_property
-    def _exact(self) -> Any:
-        from attngen.checking.check import exact
-
-        return exact(self.spec, self._case)
-
-    @cached_property
-    def _expected(self) -> dict[str, Any]:
-        """The oracle's answer to the small case and plain PyTorch's, and what rounding may cost."""
-        import numpy as np
-
-        from attngen.checking.policy import noises, numpy64
-
-        right, path = self._exact, self.folder / "exact.npz"
-        lse = {} if right.lse is None else {"lse": right.lse, "plain_lse": numpy64(right.plain_lse)}
-        np.savez(path, out=right.out, plain_out=numpy64(right.plain_out), **lse)
-        return {
-            "expected": {
-                "file": str(path),
-                "noises": noises(right.out, numpy64(self._case.v), right.score_noise, self.dtype),
-            }
-        }
-
-    @cached_property
-    def _allowed(self) -> dict[str, Any]:
-        """How far two right results of the large case may be apart, before their own rounding noise is added."""
-        import numpy as np
-
-        from attngen.checking.policy import FACTORS, Error, numpy64
-
-        right, factor, v = self._exact, FACTORS[self.dtype], numpy64(self._large.data[2])
-        plain = Error.of(numpy64(right.plain_out), right.out)
-        found = {
-            "out": factor * plain.largest,
-            "out_rms": factor * plain.rms,
-            "scores": right.score_noise,
-            "v_top": float(np.abs(v).max(initial=0.0)),
-            "v_rms": float(np.sqrt(np.mean(v**2))),
-        }
-        if right.lse is not None:
-            lse = Error.of(numpy64(right.plain_lse), right.lse)
-            found |= {"lse": factor * lse.largest, "lse_rms": factor * lse.rms}
-        return found
+    def _yardstick(self) -> Yardstick:
+        return Yardstick(self.spec, self._case, self._large.data[2], self.folder)
 
 
 def _entry(interface: Interface) -> dict[str, Any]:

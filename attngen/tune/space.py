@@ -16,7 +16,7 @@ from attngen.planner.cpu.work import works
 from attngen.planner.feasibility import judge
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
-from attngen.targets.cpu import CpuTarget
+from attngen.targets.cpu import CoreRates, CpuTarget
 from attngen.targets.target import Target
 
 Choice = tuple[tuple[str, int], ...]
@@ -85,10 +85,11 @@ def every(fragments: Sequence[Fragment], can_be: Callable[[Choice], bool]) -> It
             yield choice
 
 
-def cpu_space(problem: Problem, target: CpuTarget, untuned: CpuPlan) -> Space:
+def cpu_space(problem: Problem, target: CpuTarget, untuned: CpuPlan, rates: CoreRates | None = None) -> Space:
     """The choices of a CPU plan around the untuned one: tiles and micro-tiles, or how decoding reads its keys.
 
-    ``problem`` has the lengths of the call: the model orders the space by what it predicts there.
+    ``problem`` has the lengths of the call: the model orders the space by what it predicts there, at the ``rates`` of
+    this machine where they are known.
     """
     width = problem.definition.head_dim
     fragments = tuple(one.with_value(getattr(untuned, one.name)) for one in _cpu_fragments(problem, target, untuned))
@@ -110,7 +111,7 @@ def cpu_space(problem: Problem, target: CpuTarget, untuned: CpuPlan) -> Space:
     names = [one.name for one in fragments]
     ranked = {
         choice_of({name: getattr(plan, name) for name in names}): plan.predicted_us
-        for plan in priced(plans, problem, target, work_of)
+        for plan in priced(plans, problem, target, work_of, rates)
     }
     return Space(fragments, start, why_not, tuple(ranked), ranked)
 

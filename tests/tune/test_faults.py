@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ FAULTS = {
 }
 SAID = {
     "crashes": "crashed: SIGSEGV",
-    "hangs": "took over 3 s",
+    "hangs": "took over 5 s",
     "does nothing": "wrong: out: NaN",
     "leaves out what the oracle's small case has not": "wrong: out: NaN or infinity where another plan has none",
     "writes past the end": "wrote past",
@@ -73,15 +72,22 @@ class Planted(NativeKernels):
         return job
 
 
+class _Refusing(Executor):
+    """For a sweep that has to find everything in the store."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a job was submitted")
+
+
 def planted(faults: tuple[str, ...], folder: Path, executor: Executor | None = None) -> tuple[Result, Planted]:
     kernels = Planted(SPEC, detect(), "fp32", Shape(1, 384, 384), folder)
     kernels.faults = faults
     with Store.open(folder / "store.sqlite") as store, submitting(executor) as submit:
-        return sweep(kernels, store, submit, EFFORT, "384", 120.0, None), kernels
+        return sweep(kernels, store, submit, EFFORT, "384", float("inf"), None), kernels
 
 
 def test_a_fault_costs_its_configuration_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attngen.tune.measure._LEAST_LIMIT_S", 3.0)
+    monkeypatch.setattr("attngen.tune.measure._LEAST_LIMIT_S", 5.0)
     monkeypatch.setattr("attngen.tune.measure._TIMES_UNTUNED", 0.0)
     result, kernels = planted(tuple(FAULTS), tmp_path)
     said = {kernels.faults[kernels.few.index(tuple(plan.items()))]: reason for plan, reason in result.failures}
@@ -97,10 +103,8 @@ def test_a_fault_costs_its_configuration_alone(tmp_path: Path, monkeypatch: pyte
     assert {tuple(row.configuration.plan.items()) for row in rows if row.status == "measured"} == good
     assert tuple(decision.configuration.plan.items()) in good
     # what failed is known: it is not tried again, so what hangs costs its time once
-    begun = time.monotonic()
-    second, _ = planted(tuple(FAULTS), tmp_path)
-    assert (second.measured, second.failed) == (0, len(FAULTS))
-    assert time.monotonic() - begun < 3.0 or second.reused == len(rows)
+    second, _ = planted(tuple(FAULTS), tmp_path, _Refusing())
+    assert (second.measured, second.failed, second.reused) == (0, len(FAULTS), len(rows))
 
 
 def test_an_untuned_plan_that_fails_is_an_error_with_a_way_out(tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_an_untuned_plan_that_fails_is_an_error_with_a_way_out(tmp_path: Path) -
         submitting(None) as submit,
         pytest.raises(TuneError, match="untuned plan itself fails: crashed"),
     ):
-        sweep(kernels, store, submit, EFFORT, "384", 120.0, None)
+        sweep(kernels, store, submit, EFFORT, "384", float("inf"), None)
 
 
 def test_any_executor_runs_the_jobs(tmp_path: Path) -> None:

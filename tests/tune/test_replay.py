@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,10 +39,15 @@ def test_a_sweep_repeats_itself(file: Path, tmp_path: Path) -> None:
     assert first.measured == len(turns(tmp_path / "a.sqlite"))
 
 
+class _Refusing(Executor):
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a job was submitted")
+
+
 @BY_NAME
 def test_the_second_run_measures_nothing(file: Path, tmp_path: Path) -> None:
     first = replay(file, tmp_path / "store.sqlite")
-    again = replay(file, tmp_path / "store.sqlite")
+    again = replay(file, tmp_path / "store.sqlite", executor=_Refusing())
     assert again.measured == 0
     assert again.reused == first.measured
     assert (again.best, again.ratio, again.failed) == (first.best, first.ratio, first.failed)

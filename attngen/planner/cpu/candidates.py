@@ -27,25 +27,33 @@ LEAST_ROWS = 4
 
 
 def candidates(problem: Problem, target: CpuTarget, fixed: Mapping[str, int] | None = None) -> Iterator[CpuPlan]:
-    """Every point of the space, about a hundred. ``fixed``: fields that a person chose; the rest stays free."""
+    """Every point of the space, some tens. ``fixed``: fields that a person chose; the rest stays free."""
     fixed, blocks = fixed or {}, problem.blocks or Blocks()
     lanes, pack = lanes_of(problem.dtype, target), pack_of(problem)
-    few = problem.seqlen_q is not None and problem.seqlen_q * pack <= lanes
-    rows = blocks.q * pack if blocks.q is not None else None
-    if problem.seqlen_q is not None and (rows or lanes) <= lanes and (few or rows is not None):
-        yield from _decode(problem, target, max(rows or problem.seqlen_q * pack, pack), pack, fixed)
-        return
-    block_n = fixed.get("block_n", blocks.kv)
-    few = rows is not None or (problem.seqlen_q is not None and problem.seqlen_q * pack < 2 * lanes)
+    pinned = blocks.q * pack if blocks.q is not None else None
+    rows = problem.seqlen_q * pack if problem.seqlen_q is not None else None
+    if rows is not None and (pinned or rows) <= lanes:
+        yield from _decode(problem, target, max(pinned or rows, pack), pack, fixed)
+    else:
+        yield from _forward(problem, target, rows, pinned, pack, fixed)
+
+
+def _forward(
+    problem: Problem, target: CpuTarget, rows: int | None, pinned: int | None, pack: int, fixed: Mapping[str, int]
+) -> Iterator[CpuPlan]:
+    """``rows`` that there are, where that is known; ``pinned``: those of a tile, by the spec."""
+    lanes = lanes_of(problem.dtype, target)
+    block_n = fixed.get("block_n", problem.blocks.kv if problem.blocks is not None else None)
+    few = pinned is not None or "block_m" in fixed or (rows is not None and rows < 2 * lanes)
     for micro_m, micro_n, micro_d in _micro_tiles(target, block_n, fixed):
-        step = micro_m * lanes
-        if micro_m == 1 and not few and not {"micro_m", "block_m"} & set(fixed):
+        if micro_m == 1 and not few and "micro_m" not in fixed:
             continue
-        block_ms: tuple[int, ...] = tuple(dict.fromkeys(_up(size, step) for size in _rows(problem, pack)))
+        step = micro_m * lanes
+        block_ms: tuple[int, ...] = tuple(dict.fromkeys(_up(size, step) for size in _rows(rows, pack)))
         if "block_m" in fixed:
             block_ms = (fixed["block_m"],)
-        elif rows is not None:
-            block_ms = (rows if pack == 1 else _up(rows, step),)
+        elif pinned is not None:
+            block_ms = (pinned if pack == 1 else _up(pinned, step),)
         block_ns = (block_n,) if block_n is not None else _block_ns(micro_n)
         for block_m, keys in product(block_ms, block_ns):
             yield CpuPlan(
@@ -86,12 +94,11 @@ def _dot(problem: Problem, target: CpuTarget) -> bool:
     return problem.dtype == "bf16" and target.dot_bf16
 
 
-def _rows(problem: Problem, pack: int) -> tuple[int, ...]:
-    """No more rows than hold all queries, and at least one query."""
-    most = ROWS[-1] if problem.seqlen_q is None else problem.seqlen_q * pack
-    if most < ROWS[0]:
-        return (most,)
-    enough = next((size for size in ROWS if size >= most), ROWS[-1])
+def _rows(rows: int | None, pack: int) -> tuple[int, ...]:
+    """No more rows than hold all that there are, and at least one query."""
+    if rows is not None and rows < ROWS[0]:
+        return (rows,)
+    enough = next((size for size in ROWS if size >= (rows or ROWS[-1])), ROWS[-1])
     return tuple(dict.fromkeys(max(size, pack) for size in ROWS if size <= enough))
 
 
