@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from attngen import pipeline
 from attngen.explanation.cost import Cost, Explanation, counted, drawn_at, made_up
 from attngen.explanation.lengths import growth
-from attngen.explanation.price import Price, choices_of, price_of, ranked_plans
+from attngen.explanation.price import Price, choices_of, price_of
 from attngen.explanation.text import counts_heading, counts_row, head, plan_lines, table, time_text
 from attngen.explanation.why import why_gpu
 from attngen.pipeline import Generated
 from attngen.planner.choose import choose_plan
 from attngen.planner.cost import every_tile
 from attngen.planner.counted import counted as work_of
+from attngen.planner.counted import known as known_work
+from attngen.planner.counted import rank_counted
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.sample import Arguments
@@ -44,13 +46,14 @@ def explain_gpu(
     drawn = {length: drawn_at(spec, length, given) for length in lengths}
     costs = tuple(cost_at(spec, problem, device, plan, *of_length) for of_length in drawn.items())
     count = work_of(spec, seqlen, drawn[seqlen].params, drawn[seqlen].tensors)
-    others = (rival for rival in ranked_plans(problem, device, count) if choices_of(rival) != choices_of(plan))
+    guessed = problem.masked and known_work(spec, problem) is None
+    others = (rival for rival in rank_counted(problem, device, count) if choices_of(rival) != choices_of(plan))
     rivals = tuple(others)[:RIVALS]
     chosen, *prices = (price_of(one, problem, device, count) for one in (plan, *rivals))
     known = Explanation(
         "", spec.name, device.name, plan.dtype, seqlen, None, costs, plan, rivals, made_up(spec, given),
         ranked=tuple(sorted((chosen, *prices), key=lambda price: round(price.us, 3))),
-        why=why_gpu(asked, chosen, problem, device, count) if asked is not None else None,
+        why=None if asked is None else why_gpu(asked, chosen, problem, device, count, guessed=guessed),
     )  # fmt: skip
     return replace(known, text="\n".join(_lines(spec, device, known, chosen, grows)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attngen.planner.choose import WorkOf, rank_plans
+from attngen.planner.choose import WorkOf
 from attngen.planner.cost import estimate_cost, every_tile, guess_work
 from attngen.planner.feasibility import judge
 from attngen.planner.floors import floors_us
@@ -13,9 +13,6 @@ from attngen.planner.overrides import GPU_CHOICES
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.targets.target import Target
-
-COUNTED_TILES = 5
-"""Tile sizes whose real tiles are counted: those that look best at a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +69,3 @@ def price_of(plan: Plan, problem: Problem, target: Target, count: WorkOf) -> Pri
         limit=cost.limit,
         reasons=verdict.reasons,
     )
-
-
-def ranked_plans(
-    problem: Problem, target: Target, count: WorkOf, fixed: Mapping[str, int] | None = None
-) -> tuple[Plan, ...]:
-    """The plans that look best, at the price of the tiles that they really visit. PlanError where nothing fits."""
-    guessed = rank_plans(problem, target, fixed)
-    near = list(dict.fromkeys((plan.block_m, plan.block_n) for plan in guessed))[:COUNTED_TILES]
-    plans = rank_plans(problem, target, fixed, lambda c: count(c) if (c.block_m, c.block_n) in near else None)
-    return tuple(plan for plan in plans if (plan.block_m, plan.block_n) in near)

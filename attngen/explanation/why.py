@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from attngen.errors import PlanError
-from attngen.explanation.price import Price, price_of, ranked_plans
+from attngen.explanation.price import Price, price_of
 from attngen.explanation.text import cell_text, sides
 from attngen.planner.choose import WorkOf
+from attngen.planner.counted import rank_counted
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.problem import Problem
 from attngen.targets.cpu import CpuTarget
@@ -44,16 +45,19 @@ class Why:
     lines: tuple[Line, ...] = ()
 
 
-def why_gpu(asked: Mapping[str, int], chosen: Price, problem: Problem, target: Target, count: WorkOf) -> Why:
+def why_gpu(
+    asked: Mapping[str, int], chosen: Price, problem: Problem, target: Target, count: WorkOf, *, guessed: bool
+) -> Why:
+    """``guessed``: the chosen plan was ranked without ``count``, which is what the mask needs values for."""
     try:
-        plan = ranked_plans(problem, target, count, asked)[0]
+        plan = rank_counted(problem, target, count, asked)[0]
     except PlanError as error:
         return _refused(asked, target, error)
     price = price_of(plan, problem, target, count)
     lines = tuple(Line(name, *pair) for name, pair in _pairs(chosen, price))
     verdict = _verdict(chosen.us, price.us, same=chosen.choices == price.choices)
-    if price.us < (1 - EQUAL) * chosen.us and not price.reasons and problem.masked:
-        verdict += "; when a plan is chosen no tiles are counted, a mask is guessed to leave half of them"
+    if price.us < (1 - EQUAL) * chosen.us and not price.reasons and guessed:
+        verdict += "; when a plan is chosen, a mask of parameters or tensors is guessed to leave half of the tiles"
     return Why(asked, True, verdict, price.reasons, lines)
 
 

@@ -83,11 +83,15 @@ def test_a_plan_that_cannot_run_is_answered_with_its_arithmetic() -> None:
 
 
 def test_a_better_plan_than_the_chosen_one_is_admitted() -> None:
-    """A short window on long keys: the planner guessed half of the tiles, so its large tiles waste the most."""
-    spec = ag.AttentionSpec(name="n", heads=8, head_dim=64, mask=ag.causal() & ag.sliding_window(128))
-    why = ag.explain(spec, "h100", 16384, why={"block_m": 64}).why
+    """The window is a parameter, so the planner guessed half of the tiles; here it is short, and large tiles waste."""
+    spec = ag.AttentionSpec(name="n", heads=8, head_dim=64, mask="q - kv < W & kv <= q", params={"W": "int32"})
+    why = ag.explain(spec, "h100", 16384, params={"W": 64}, why={"block_m": 64}).why
     assert why is not None
-    assert "faster; when a plan is chosen no tiles are counted" in why.verdict
+    assert "faster; when a plan is chosen, a mask of parameters or tensors is guessed" in why.verdict
+    fixed = WINDOW.replace(mask="q - kv < 64 & kv <= q")
+    why = ag.explain(fixed, "h100", 16384, why={"block_m": 64}).why
+    assert why is not None
+    assert "faster" not in why.verdict
 
 
 def test_on_a_cpu_the_fields_stand_side_by_side() -> None:

@@ -1,6 +1,6 @@
 """`python -m tests.planner.sweeps.record`: compile the grid of the recorded sweeps with attngen's own kernels.
 
-Rows that are there already are kept, so it goes on where it was stopped. No GPU is needed; hours on two cores.
+Rows that are there already are kept, so it goes on where it was stopped. No GPU is needed; about twenty minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from attngen.building.job import triton_version
 from attngen.building.workers import Workers
 from attngen.language.spec import AttentionSpec
 from attngen.pipeline import problem_of
-from attngen.planner.choose import choose_plan, rank_plans
+from attngen.planner.choose import rank_plans
+from attngen.planner.counted import known, rank_counted
 from attngen.planner.plan import Plan
 from attngen.targets.load import find_target
 
@@ -35,11 +36,17 @@ def causal(head_dim: int) -> AttentionSpec:
     return ag.AttentionSpec(name="causal", heads=(32, 8), head_dim=head_dim, mask=ag.causal(), dtype="bf16")
 
 
+def untuned(arch: str, head_dim: int, length: int | None) -> Plan:
+    """What attngen makes without a compiler or a GPU at hand, as `generate` does."""
+    problem = problem_of(causal(head_dim), None, length, length)
+    return rank_counted(problem, find_target(arch), known(causal(head_dim), problem))[0]
+
+
 def plans(arch: str, head_dim: int) -> Iterator[Plan]:
     """The untuned plans, then whatever of the grid would run."""
     spec, target = causal(head_dim), find_target(arch)
     for length in LENGTHS:
-        yield choose_plan(problem_of(spec, None, length, length), target)
+        yield untuned(arch, head_dim, length)
     for sizes in product(*GRID.values()):
         try:
             plan = rank_plans(problem_of(spec), target, dict(zip(GRID, sizes, strict=True)))[0]
@@ -72,8 +79,8 @@ def recorded() -> dict[tuple[str, ...], dict[str, str]]:
 
 
 def main() -> None:
-    known = recorded()
-    if not known:
+    rows = recorded()
+    if not rows:
         about = (
             f"# Causal bf16 forward kernels of attngen cross-compiled by Triton {triton_version()}, "
             "written by tests/planner/sweeps/record.py.\n"
@@ -84,11 +91,11 @@ def main() -> None:
         for arch, head_dim in product(ARCHITECTURES, WIDTHS):
             for plan in plans(arch, head_dim):
                 key = key_of(plan, head_dim)
-                if key in known:
+                if key in rows:
                     continue
                 built = ag.build(causal(head_dim), arch, plan=plan, workers=workers)
                 row = (*key, *facts_of(built))
-                known[key] = {}
+                rows[key] = {}
                 with PATH.open("a", encoding="utf-8") as file:
                     file.write(",".join(row) + "\n")
                 print(*row, flush=True)
