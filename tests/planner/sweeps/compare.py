@@ -24,10 +24,11 @@ from attngen.targets.load import find_target
 from attngen.targets.target import Target
 from tests.planner.kit import table
 from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, WIDTHS, causal, untuned
+from tests.planner.sweeps.screens import SCREENS, screen
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cost-model.md"
-BEGIN, END = "<!-- sweeps -->", "<!-- end of sweeps -->"
-SWEEPS = {"own": "attngen's kernels, Triton 3.7", "recorded": "hand-written kernels, Triton 3.9"}
+SWEEPS = ("own", "recorded")
+"""attngen's kernels by Triton 3.7, and hand-written ones by Triton 3.9."""
 NOMINAL = 8192
 """Where plans are compared that were chosen without a length."""
 
@@ -121,26 +122,30 @@ def judged() -> Iterator[Judged]:
 
 def lines() -> Iterator[str]:
     """Markdown: one row a plan that is chosen, with the lengths that it is chosen for."""
-    yield "| kernels | target | head | lengths | untuned plan | registers | best by the facts | untuned takes more |"
-    yield "| --- | --- | ---: | --- | --- | ---: | --- | ---: |"
     groups: dict[tuple[object, ...], list[Judged]] = {}
     for one in judged():
-        groups.setdefault((one.sweep, one.arch, one.head_dim, one.plan.candidate, one.best.candidate), []).append(one)
-    for (sweep, arch, head_dim, candidate, best), same in groups.items():
-        assert same[0].chosen is not None
-        lengths = ", ".join("not known" if one.length is None else f"{one.length:,}" for one in same)
-        worst = max(one.excess for one in same)
-        yield (
-            f"| {sweep} | {arch} | {head_dim} | {lengths} | {candidate} | {same[0].chosen.registers} "
-            f"| {'the same' if best == candidate else best} | {100 * worst:.1f} % |"
-        )
+        groups.setdefault((one.sweep, one.arch, one.head_dim, one.plan.candidate), []).append(one)
+    yield "| kernels | target | head | keys | untuned plan | spills in its loop | best by the facts | it takes more |"
+    yield "| --- | --- | ---: | --- | --- | ---: | --- | ---: |"
+    for (sweep, arch, head_dim, candidate), same in groups.items():
+        chosen = same[0].chosen
+        assert chosen is not None, f"{arch}, {candidate} is not in the sweep: record it first"
+        keys = ", ".join("not known" if one.length is None else f"{one.length:,}" for one in same)
+        worst = max(same, key=lambda one: one.excess)
+        more = "-" if chosen.loop_spills else f"{100 * worst.excess:.1f} %"
+        best = "the same" if worst.best.candidate == candidate else worst.best.candidate
+        yield f"| {sweep} | {arch} | {head_dim} | {keys} | {candidate} | {chosen.loop_spills} | {best} | {more} |"
 
 
 def main() -> None:
-    text = "\n".join(lines())
-    print(text)
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    parts = {"sweeps": "\n".join(lines()), **{name: screen(name) for name in SCREENS}}
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        print(part)
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n{part}\n{end}{rest.partition(end)[2]}"
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
