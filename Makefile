@@ -56,7 +56,7 @@ bench-cpu: setup ## native kernels beside SDPA, eager and FlexAttention; writes 
 fit: setup ## the cost model's constants anew from published timings, with the table of devices left out
 	@$(BIN)/python -m tests.planner.published.main
 
-sweeps: setup ## plans made without a compiler beside the best of compiled sweeps, and explain's screens; writes docs/cost-model.md
+sweeps: setup ## plans made without a compiler beside the best of compiled sweeps, and tiles of others; writes docs/cost-model.md
 	@$(BIN)/python -m tests.planner.sweeps.compare
 
 fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)

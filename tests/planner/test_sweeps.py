@@ -18,8 +18,9 @@ from attngen.planner.counted import known
 from attngen.planner.feasibility import judge
 from attngen.targets.load import find_target, load_targets
 from attngen.targets.target import Target
-from tests.planner.sweeps.compare import DOCUMENT, NOMINAL, Judged, compiled_us, facts, judged, lines
-from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, WIDTHS, causal
+from tests.planner.sweeps.compare import DOCUMENT, Judged, compiled_us, facts, judged, lines
+from tests.planner.sweeps.peers import beside, peer_lines
+from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, NOMINAL, WIDTHS, causal
 from tests.planner.sweeps.screens import SCREENS, screen
 from tests.planner.test_choose import plan_or_refusal
 from tests.project.test_imports import ROOT
@@ -72,10 +73,20 @@ def test_what_a_build_takes_instead_of_a_plan_that_spills_is_as_near() -> None:
         assert compiled_us(taken, one.head_dim, target, one.length or NOMINAL) <= (1 + ALLOWED) * one.best_us
 
 
+def test_tiles_of_others_are_not_faster_than_ours() -> None:
+    """By the model, as attngen's kernel: what docs/cost-model.md says of FlexAttention's and SGLang's tables."""
+    found = list(beside())
+    assert len(found) == 41
+    for one in found:
+        assert one.fits or one.reasons, one
+        assert not one.fits or one.our_us <= 1.001 * one.peer_us, one
+
+
 def test_the_document_has_the_table_and_the_screens_of_today() -> None:
     """`make sweeps` writes them."""
     text = DOCUMENT.read_text(encoding="utf-8")
     assert "\n".join(lines()) in text
+    assert "\n".join(peer_lines()) in text
     for name in SCREENS:
         assert screen(name) in text, name
 

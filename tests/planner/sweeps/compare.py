@@ -23,14 +23,13 @@ from attngen.planner.problem import Problem
 from attngen.targets.load import find_target
 from attngen.targets.target import Target
 from tests.planner.kit import table
-from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, WIDTHS, causal, untuned
+from tests.planner.sweeps.peers import peer_lines
+from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, NOMINAL, WIDTHS, causal, untuned
 from tests.planner.sweeps.screens import SCREENS, screen
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cost-model.md"
 SWEEPS = ("own", "recorded")
 """attngen's kernels by Triton 3.7, and hand-written ones by Triton 3.9."""
-NOMINAL = 8192
-"""Where plans are compared that were chosen without a length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def lines() -> Iterator[str]:
 
 
 def main() -> None:
-    parts = {"sweeps": "\n".join(lines()), **{name: screen(name) for name in SCREENS}}
+    parts = {"sweeps": "\n".join(lines()), "peers": "\n".join(peer_lines()), **{name: screen(name) for name in SCREENS}}
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, part in parts.items():
         print(part)

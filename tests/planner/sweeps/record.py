@@ -24,6 +24,8 @@ from attngen.targets.load import find_target
 ARCHITECTURES, WIDTHS = ("sm_80", "sm_90", "sm_100"), (64, 128)
 LENGTHS = (None, 512, 1024, 2048, 4096, 8192, 16384, 65536)
 """That the untuned plan is asked for; None: not known."""
+NOMINAL = 8192
+"""Queries and keys at which plans are compared that were chosen without a length."""
 GRID = {"block_m": (64, 128), "block_n": (32, 64, 128), "num_warps": (4, 8), "num_stages": (2, 3, 4)}
 FIELDS = ("block_m", "block_n", "num_warps", "num_stages", "descriptors")
 KEY = ("arch", "head_dim", *FIELDS)
