@@ -12,7 +12,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu bench-plans fit fit-cpu fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu bench-plans fit fit-cpu sweeps fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ fit-cpu: setup ## the constants of CPU plans anew from tests/planner/cpu_sweep.c
 
 fit: setup ## the cost model's constants anew from published timings, with the table of devices left out
 	@$(BIN)/python -m tests.planner.published.main
+
+sweeps: setup ## plans made without a compiler beside the best of compiled sweeps, and tiles of others; writes docs/cost-model.md
+	@$(BIN)/python -m tests.planner.sweeps.compare
 
 fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)
 	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume

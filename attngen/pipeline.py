@@ -17,7 +17,7 @@ from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
-from attngen.planner.choose import choose_plan
+from attngen.planner.counted import known, rank_counted
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
@@ -88,7 +88,7 @@ def generate(
         if cpu:
             plan = choose_cpu_plan(problem, cpu, plan, rates=rates)
         else:
-            plan = choose_plan(problem, find_target(target), plan)
+            plan = rank_counted(problem, find_target(target), known(spec, problem), plan)[0]
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
     schedule = build_schedule(

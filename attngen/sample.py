@@ -31,14 +31,20 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Arguments of a call. q, k, v are float64 and are to be rounded to the dtype of the call."""
+class Arguments:
+    """Tensors and parameters of a call, by name, beside q, k and v."""
+
+    tensors: dict[str, Array]
+    params: dict[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Arguments):
+    """All arguments of a call. q, k, v are float64 and are to be rounded to the dtype of the call."""
 
     q: Array
     k: Array
     v: Array
-    tensors: dict[str, Array]
-    params: dict[str, int | float]
 
 
 def sample(definition: Definition, sizes: Sizes, values: dict[str, int | float], seed: int = 0) -> Sample:
@@ -47,37 +53,61 @@ def sample(definition: Definition, sizes: Sizes, values: dict[str, int | float],
 
     rng = np.random.default_rng(seed)
     heads, dim = definition.heads, definition.head_dim
+    params = _params(definition, sizes, values)
+    _check_size((sizes.batch, heads.q, max(sizes.queries, sizes.keys), max(dim.qk, dim.v)), sizes)
+    q = rng.standard_normal((sizes.batch, heads.q, sizes.queries, dim.qk))
+    k = rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.qk))
+    v = rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.v))
+    declared = [tensor for tensor in definition.tensors if not tensor.captured]
+    return Sample(_tensors(declared, definition, sizes, rng), params, q, k, v)
+
+
+def mask_arguments(definition: Definition, sizes: Sizes, values: dict[str, int | float]) -> Arguments:
+    """All parameters as `sample` has them, and the tensors that decide which pairs the mask keeps."""
+    import numpy as np
+
+    read = tensors(definition.mask)
+    for tensor in read:  # what is derived is made too: the ancestors of a tree are as many as pairs
+        _check_size(shape_of(tensor, definition, sizes), sizes)
+    sources = {source.name for tensor in read if tensor.derived for source in tensor.derived.sources}
+    names = {tensor.name for tensor in read} | sources
+    wanted = [tensor for tensor in definition.tensors if tensor.name in names and not tensor.captured]
+    params = _params(definition, sizes, values)
+    return Arguments(_tensors(wanted, definition, sizes, np.random.default_rng(0)), params)
+
+
+def _params(definition: Definition, sizes: Sizes, values: dict[str, int | float]) -> dict[str, int | float]:
     unknown = set(values) - {param.name for param in definition.params}
     if unknown:
         known = ", ".join(param.name for param in definition.params) or "none"
         raise SpecError(
             f"the spec has no parameter `{min(unknown)}`", place="--param", remedy=f"its parameters: {known}"
         )
-    largest = sizes.batch * heads.q * max(sizes.queries, sizes.keys) * max(dim.qk, dim.v)
-    if largest > MOST_NUMBERS:
-        raise SpecError(
-            f"a tensor of {largest:,} numbers",
-            place=f"{sizes.batch} x {sizes.queries} queries x {sizes.keys} keys",
-            remedy=f"use shorter sequences: at most {MOST_NUMBERS:,} numbers are drawn",
-        )
     for param in definition.params:
         _check_value(param, values.get(param.name, 1))
-    params: dict[str, int | float] = {
+    return {
         param.name: values.get(param.name, max(1, sizes.keys // 4) if param.dtype == "int32" else 1.0)
         for param in definition.params
     }
+
+
+def _tensors(
+    wanted: list[TensorRef], definition: Definition, sizes: Sizes, rng: np.random.Generator
+) -> dict[str, Array]:
     roles = tensor_roles(definition)
-    return Sample(
-        q=rng.standard_normal((sizes.batch, heads.q, sizes.queries, dim.qk)),
-        k=rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.qk)),
-        v=rng.standard_normal((sizes.batch, heads.kv, sizes.keys, dim.v)),
-        tensors={
-            tensor.name: _fill(tensor, roles.get(tensor.name, ""), shape_of(tensor, definition, sizes), sizes, rng)
-            for tensor in definition.tensors
-            if not tensor.captured
-        },
-        params=params,
-    )
+    shapes = {tensor: shape_of(tensor, definition, sizes) for tensor in wanted}
+    for shape in shapes.values():
+        _check_size(shape, sizes)
+    return {tensor.name: _fill(tensor, roles.get(tensor.name, ""), shapes[tensor], sizes, rng) for tensor in wanted}
+
+
+def _check_size(shape: tuple[int, ...], sizes: Sizes) -> None:
+    if math.prod(shape) > MOST_NUMBERS:
+        raise SpecError(
+            f"a tensor of {math.prod(shape):,} numbers",
+            place=f"{sizes.batch} x {sizes.queries} queries x {sizes.keys} keys",
+            remedy=f"use shorter sequences: at most {MOST_NUMBERS:,} numbers are drawn",
+        )
 
 
 def _check_value(param: Param, value: int | float) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from attngen.building.built import Built
 from attngen.emit.triton import Origin, make_view
 from attngen.machine_code.gates import Expected
 from attngen.machine_code.loops import Loop
 from attngen.pipeline import Generated
-from attngen.planner.candidates import Candidate
 from attngen.planner.cost import estimate_cost
-from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.planner.resources import Usage, instruction
 from attngen.targets.target import Target
@@ -22,7 +20,7 @@ def expectation(made: Generated, problem: Problem, target: Target) -> Expected:
     plan = made.gpu_plan
     columns = sum(plan.chunks_qk) + sum(plan.chunks_v)
     return Expected(
-        kind=instruction(_candidate(plan), problem, target),
+        kind=instruction(plan.candidate, problem, target),
         occupancy=plan.occupancy,
         tile_flops=2 * plan.block_m * plan.block_n * columns,
         tile_bytes=plan.block_n * columns * problem.element_bytes,
@@ -30,15 +28,11 @@ def expectation(made: Generated, problem: Problem, target: Target) -> Expected:
     )
 
 
-def _candidate(plan: Plan) -> Candidate:
-    return Candidate(**{field.name: getattr(plan, field.name) for field in fields(Candidate)})
-
-
 def corrected(built: Built, problem: Problem) -> Built:
     """The build with a plan that says what was compiled, at the cost that follows from it."""
     plan, kernel = built.plan, built.forward
     usage = Usage(kernel.registers, kernel.shared_bytes, kernel.occupancy, "", "")
-    cost = estimate_cost(_candidate(plan), problem, built.target, usage)
+    cost = estimate_cost(plan.candidate, problem, built.target, usage)
     told = f"compiled: {kernel.registers} registers, {kernel.shared_bytes} B, {kernel.occupancy} a multiprocessor"
     plan = replace(
         plan,

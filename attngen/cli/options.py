@@ -61,8 +61,8 @@ def parse_values(texts: list[str] | None) -> dict[str, int | float]:
     return values
 
 
-def parse_plan(text: str | None) -> dict[str, int] | None:
+def parse_plan(text: str | None, option: str = "--plan") -> dict[str, int] | None:
     """``"block_m=64,num_warps=4"`` as fields of a plan."""
     from attngen.planner.overrides import parse_plan_overrides
 
-    return parse_plan_overrides(text) if text else None
+    return parse_plan_overrides(text, option) if text else None

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from attngen.explanation.lengths import lengths_up_to as lengths_up_to
 from attngen.planner.cpu import CpuPlan
 from attngen.planner.plan import Plan
-from attngen.sample import Sample, Sizes, sample
+from attngen.sample import Arguments, Sizes, mask_arguments
 from attngen.tiling.view import TileSchedule
 from attngen.tiling.view import schedule as tile_schedule
 
 if TYPE_CHECKING:
+    from attngen.explanation.against import Side
+    from attngen.explanation.price import Price
+    from attngen.explanation.why import Why
     from attngen.language.spec import AttentionSpec
-
-LENGTHS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Explanation:
     """Declared tensors and parameters whose values were made up, because the costs depend on them."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """What was timed on this machine, where that was asked for."""
+    ranked: tuple[Price, ...] = ()
+    """The chosen plan and its rivals at ``seqlen``, best first."""
+    why: Why | None = None
+    against: tuple[Side, ...] = ()
+    """This device and those that it was to be compared with."""
 
     def __str__(self) -> str:
         return self.text
@@ -66,26 +73,21 @@ class Explanation:
         if self.stage is None:
             del out["text"]
         else:
-            for name in ("costs", "plan", "rivals", "sampled", "measured"):
+            for name in ("costs", "plan", "rivals", "sampled", "measured", "ranked", "why", "against"):
                 del out[name]
         return out
-
-
-def lengths_up_to(seqlen: int) -> list[int]:
-    """``seqlen`` and its halves, ascending."""
-    return sorted({max(1, seqlen >> step) for step in range(LENGTHS)})
 
 
 def tiles_of(spec: AttentionSpec, plan: Plan | CpuPlan) -> TileSchedule:
     return tile_schedule(spec, q_tile=plan.block_q, kv_tile=plan.block_n)
 
 
-def drawn_at(spec: AttentionSpec, length: int, params: Mapping[str, int | float]) -> Sample:
+def drawn_at(spec: AttentionSpec, length: int, params: Mapping[str, int | float]) -> Arguments:
     """``params``, and made-up values for every other parameter and tensor that the costs may depend on."""
-    return sample(spec.definition, Sizes(1, length, length), dict(params))
+    return mask_arguments(spec.definition, Sizes(1, length, length), dict(params))
 
 
-def counted(spec: AttentionSpec, plan: Plan | CpuPlan, length: int, drawn: Sample, element_bytes: int) -> Cost:
+def counted(spec: AttentionSpec, plan: Plan | CpuPlan, length: int, drawn: Arguments, element_bytes: int) -> Cost:
     """Everything but the times."""
     count = tiles_of(spec, plan).counts(length, params=drawn.params, tensors=drawn.tensors, itemsize=element_bytes)
     visited = count.tiles_full + count.tiles_partial

@@ -17,7 +17,7 @@ from attngen.planner.cpu.work import every_tile
 from attngen.planner.overrides import CPU_CHOICES
 from attngen.planner.problem import ELEMENT_BYTES
 from attngen.runtime.native.probed import stored_rates
-from attngen.sample import Sample, Sizes, sample
+from attngen.sample import Arguments, Sizes, sample
 from attngen.targets.cpu import CoreRates, CpuTarget, nominal_rates
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _fields(plan: CpuPlan) -> dict[str, int]:
     return {name: getattr(plan, name) for name in CPU_CHOICES}
 
 
-def _cost(spec: AttentionSpec, cpu: CpuTarget, plan: CpuPlan, length: int, drawn: Sample, rates: CoreRates) -> Cost:
+def _cost(spec: AttentionSpec, cpu: CpuTarget, plan: CpuPlan, length: int, drawn: Arguments, rates: CoreRates) -> Cost:
     cost = counted(spec, plan, length, drawn, ELEMENT_BYTES[plan.dtype])
     problem = pipeline.problem_of(spec, plan.dtype, length, length)
     (here,) = priced([plan], problem, cpu, work_of(spec, length, drawn.params, drawn.tensors), rates)

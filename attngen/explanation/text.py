@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attngen.expr.build import TRUE
@@ -60,8 +60,20 @@ def plan_lines(plan: Plan | CpuPlan) -> Iterator[str]:
     yield from (f"  {reason}" for reason in plan.reasons)
 
 
-def table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Columns aligned to the right."""
     widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     for row in [heading, *rows]:
-        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        yield ("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+
+
+def sides(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """As `table`, with what the rows are called on the left."""
+    width = max(len(row[0]) for row in rows)
+    yield from table((heading[0].ljust(width), *heading[1:]), [(row[0].ljust(width), *row[1:]) for row in rows])
+
+
+def cell_text(value: int | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"

@@ -100,7 +100,7 @@ def kernel_us(
         for unmasked, partly in zip(work.full, work.masked, strict=True)
     ]
     cycles = (span if work.exact else least_span)(durations, work.times, target.num_sms * resident)
-    compute_us = cycles / (clock_mhz or target.mma_clock_mhz or target.boost_clock_mhz)
+    compute_us = cycles / (clock_mhz or target.load_clock_mhz)
     dram_us = memory_us(dram_bytes, target)
     us = max(compute_us, dram_us) + _MEMORY_SERIAL * min(compute_us, dram_us)
     return us + LAUNCH_US, full, dram_us > compute_us
@@ -118,7 +118,7 @@ def estimate_cost(
     tile = forward_tile(candidate, problem, target, work.blocks)
     slowdown = _AT_THE_LIMIT if usage.registers > register_limit(candidate, target) else 1.0
     us, cycles, is_memory = kernel_us(
-        tile, work, usage.occupancy, _dram_bytes(problem), target, fitted(), slowdown=slowdown
+        tile, work, usage.occupancy, dram_bytes(problem), target, fitted(), slowdown=slowdown
     )
     limit = "dram" if is_memory else _limit(tile, cycles)
     return Cost(us, cycles, tile.pipes, limit)
@@ -150,7 +150,7 @@ def guess_work(candidate: Candidate, problem: Problem) -> Work:
     return Work((visited * (1 - partial),), (visited * partial,), every.blocks, exact=False)
 
 
-def _dram_bytes(problem: Problem) -> float:
+def dram_bytes(problem: Problem) -> float:
     """Queries, keys, values and output once each."""
     heads, head_dim = problem.definition.heads, problem.definition.head_dim
     rows = heads.q * problem.query_rows + heads.kv * problem.key_rows

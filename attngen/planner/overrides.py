@@ -14,7 +14,7 @@ _CHOICES = tuple(dict.fromkeys(GPU_CHOICES + CPU_CHOICES))
 _FLAG_WORDS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 
 
-def parse_plan_overrides(text: str) -> dict[str, int]:
+def parse_plan_overrides(text: str, option: str = "--plan") -> dict[str, int]:
     """The fixed fields of a plan, for `choose_plan`'s ``fixed``. An empty text fixes nothing.
 
     Only the form is checked here; whether the sizes fit is for `judge` to say, with the target at hand.
@@ -22,7 +22,7 @@ def parse_plan_overrides(text: str) -> dict[str, int]:
     fixed: dict[str, int] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, word = (piece.strip() for piece in part.partition("="))
-        place = f"--plan `{part}`"
+        place = f"{option} `{part}`"
         if name not in _CHOICES:
             raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(name, _CHOICES))
         if not equals or not word:

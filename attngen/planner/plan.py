@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from attngen.planner.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,8 @@ class Plan:
     def block_q(self) -> int:
         """Queries a tile."""
         return self.block_m // self.pack
+
+    @property
+    def candidate(self) -> Candidate:
+        """The point of the space that this plan was made of."""
+        return Candidate(**{field.name: getattr(self, field.name) for field in fields(Candidate)})

@@ -46,6 +46,11 @@ class Target:
     sources: tuple[str, ...] = ()
     confidence: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def load_clock_mhz(self) -> float:
+        """The clock that predictions take."""
+        return self.mma_clock_mhz or self.boost_clock_mhz
+
     def mma_rate(self, kind: str) -> float:
         """Dense tensor-core FLOPs a clock and multiprocessor for ``kind`` (fp16, bf16, tf32, ...), 0 if none."""
         return dict(self.mma_flop_per_clk).get(kind, 0.0)
