@@ -47,7 +47,7 @@ def wait_for(store: Path, rows: int) -> int:
     """Until the sweep has come so far, however slow the machine is; how far it then is."""
     found, deadline = 0, time.monotonic() + 60
     while found < rows and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.03)
         if store.exists():
             found = len(turns(store))
     return found

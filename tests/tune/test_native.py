@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -159,6 +160,19 @@ def test_the_command_line(tmp_path: Path, cache: Path) -> None:
 
     said = _known(toml.load(file).fingerprint, cache / "records.sqlite")
     assert f"{first['measured']} turns of 1 shapes, 1 decisions" in said
+
+
+def test_the_example_resumes_and_reports(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "causal.toml", tmp_path / "sweep"
+    file.write_text(TOML)
+    monkeypatch.setattr(sys, "argv", ["sweep.py", str(file), "--seqlen", "256", "--out", str(out)])
+    for known in (False, True):
+        runpy.run_path(str(ROOT / "examples" / "sweep.py"), run_name="__main__")
+        said = capsys.readouterr().out
+        assert ("are known already" in said, "(0 new, " in said) == (known, known)
+    assert "<html" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
