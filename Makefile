@@ -12,7 +12,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu fit sweeps fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu bench-plans fit fit-cpu sweeps fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,7 +30,7 @@ $(STAMP):
 	@rm -f .venv/.stamp-*
 	@touch $@
 
-demo: setup ## three real models: explain, emit, check in the interpreter, draw (build/demo/)
+demo: setup ## three real models: explain, emit, check, draw, tune one (build/demo/)
 	@$(BIN)/python examples/demo.py
 
 test: lint gallery-check ## everything CI runs
@@ -52,6 +52,12 @@ bench: setup ## time of each stage from spec to source
 
 bench-cpu: setup ## native kernels beside SDPA, eager and FlexAttention; writes docs/benchmarks.md (BENCH="--rounds 3")
 	@$(BIN)/python -m benchmarks.cpu --write $(BENCH)
+
+bench-plans: setup ## untuned CPU plans beside the best of a recorded sweep; writes docs/plans.md (BENCH="--rounds 3")
+	@$(BIN)/python -m benchmarks.plans --write $(BENCH)
+
+fit-cpu: setup ## the constants of CPU plans anew from tests/planner/cpu_sweep.csv
+	@$(BIN)/python -m tests.planner.cpu_fit
 
 fit: setup ## the cost model's constants anew from published timings, with the table of devices left out
 	@$(BIN)/python -m tests.planner.published.main

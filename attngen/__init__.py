@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from attngen.pipeline import compile, generate
     from attngen.targets.load import find_target, load_targets
     from attngen.tiling.view import schedule
+    from attngen.tune import tune
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "generate",
     "reference",
     "schedule",
+    "tune",
     # a spec and its parts
     "AttentionSpec",
     "Blocks",
@@ -123,6 +125,7 @@ _HOMES = {
     "attngen.pipeline": "compile generate",
     "attngen.targets.load": "find_target load_targets",
     "attngen.tiling.view": "schedule",
+    "attngen.tune": "tune",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

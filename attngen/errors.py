@@ -71,6 +71,10 @@ class CompilerError(AttngenError):
     """A C++ compiler that failed or did not end. The text has its first error line and the command."""
 
 
+class StoreError(AttngenError):
+    """A store of measurements that cannot be used (damaged, newer, another user's, no space), or a bad line of one."""
+
+
 class GraphError(AssertionError):
     """A pass broke a legality rule: a bug in attngen, never the user's fault."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 from attngen.emit.cpu.forward import emit_cpu
 from attngen.emit.cpu.interface import Interface
 from attngen.emit.triton import Origin, emit_triton
-from attngen.errors import SpecError
+from attngen.errors import PlanError, SpecError
 from attngen.expr.op import LEAVES, Op, walk
 from attngen.expr.simplify import simplify
 from attngen.graph.build import build_graph
@@ -17,14 +17,19 @@ from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
-from attngen.planner.counted import known, rank_counted
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
+from attngen.planner.ranked import known, rank_counted
+from attngen.records.lookup import decisions_for
+from attngen.records.row import DECODE_ROWS, Decision
+from attngen.records.words import settled
 from attngen.runtime.launch import Attention
+from attngen.runtime.native.machine import processor
+from attngen.runtime.native.probed import stored_rates
 from attngen.runtime.request import Emitted, Request
-from attngen.targets.cpu import find_cpu
+from attngen.targets.cpu import CoreRates, find_cpu
 from attngen.targets.load import find_target
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
@@ -59,13 +64,17 @@ def generate(
     seqlen: int | None = None,
     seqlen_q: int | None = None,
     command: str = "",
+    rates: CoreRates | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> Generated:
     """Compile ``spec`` for ``target`` (a device, an architecture, or "cpu") up to the source text.
 
     ``dtype`` overrides the spec's; with neither, bf16 is assumed and the header says so. A `Plan` is
     taken as it is; a mapping fixes some of its fields (`parse_plan_overrides` makes one of a text).
     ``seqlen`` (keys) and ``seqlen_q`` (queries, by default as many) only guide the planner: the kernel
-    runs at every length. Raises PlanError with the arithmetic where nothing fits.
+    runs at every length. ``rates``: of a core, for CPUs; nominal ones by default, so that the text is the same
+    on every machine. ``remarks`` end the header of a C++ file. Raises PlanError with the arithmetic where
+    nothing fits.
     """
     as_spec(spec)
     if not isinstance(command, str):
@@ -77,7 +86,7 @@ def generate(
         problem = problem_of(spec, dtype, seqlen_q if seqlen_q is not None else seqlen, seqlen)
         cpu = find_cpu(target)
         if cpu:
-            plan = choose_cpu_plan(problem, cpu, plan)
+            plan = choose_cpu_plan(problem, cpu, plan, rates=rates)
         else:
             plan = rank_counted(problem, find_target(target), known(spec, problem), plan)[0]
     if plan.pack > 1:  # the rows of a tile then belong to several heads
@@ -94,11 +103,49 @@ def generate(
         spec.doc,
         command or f"attngen generate {spec.name}.toml --target {target}",
         not (dtype or spec.dtype),
+        remarks,
     )
     if isinstance(plan, CpuPlan):
         made = emit_cpu(graph, schedule, plan, origin)
         return Generated(definition, graph, schedule, plan, made.text, made.interface)
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
+
+
+def generate_tuned(
+    spec: AttentionSpec,
+    target: str,
+    *,
+    dtype: str | None = None,
+    seqlen: int | None = None,
+    seqlen_q: int | None = None,
+    command: str = "",
+    rates: CoreRates | None = None,
+) -> Generated:
+    """`generate` with the plan that `attngen tune` has decided on for this machine, where it has; the plan says so.
+
+    A decision against another untuned plan than today's, or one that does not fit any more, is said and not taken.
+    """
+    make = partial(generate, spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command, rates=rates)
+    decode, cpu = seqlen_q is not None and seqlen_q <= DECODE_ROWS, find_cpu(target)
+    found = decisions(spec, target, dtype, decode=decode)
+    if not found or cpu is None:
+        return make()
+    untuned = choose_cpu_plan(problem_of(spec, dtype, 1 if decode else None), cpu, rates=rates)
+    plan, said, remarks = settled(found, {name: getattr(untuned, name, None) for name in found[0].untuned})
+    try:
+        made = make(plan=plan, remarks=remarks)
+    except PlanError as error:
+        said = f"the plan tuned on {found[0].at[:10]} does not fit any more ({error.what}): tune again"
+        made = make(remarks=(said,))
+    return replace(made, plan=replace(made.plan, reasons=(*made.plan.reasons, said)))
+
+
+def decisions(spec: AttentionSpec, target: str, dtype: str | None, *, decode: bool) -> tuple[Decision, ...]:
+    """What was decided from times on this machine, the decision for kernels of all lengths first."""
+    cpu = find_cpu(target)
+    if cpu is None:  # kernels are not timed on GPUs yet
+        return ()
+    return decisions_for(spec.fingerprint, dtype or spec.dtype or DEFAULT_DTYPE, cpu.arch, processor(), decode)
 
 
 @lru_cache(maxsize=256)
@@ -143,7 +190,10 @@ def compile(
     plan = plan if isinstance(plan, (Plan, CpuPlan)) else checked_overrides(plan)
 
     def emit(request: Request) -> Emitted:
-        made = generate(spec, request.target, dtype=request.dtype, plan=plan, seqlen_q=1 if request.decode else None)
+        seqlen_q, cpu = 1 if request.decode else None, find_cpu(request.target)
+        rates = stored_rates(cpu) if cpu else None
+        make = generate_tuned if plan is None else partial(generate, plan=plan)
+        made = make(spec, request.target, dtype=request.dtype, seqlen_q=seqlen_q, rates=rates)
         return Emitted(made.text, made.plan, made.schedule, made.interface)
 
     return Attention(spec, emit, backend=backend, target=target)

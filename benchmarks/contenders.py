@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ import attngen as ag
 from benchmarks.timing import Call
 
 WINDOW, CAP, DOCUMENTS = 512, 20.0, 8
+WINDOWS = {"window": WINDOW, "window64": 64}
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MASKS = ("full", "causal", "window", "softcap", "documents")
 EAGER_UP_TO = 2048
@@ -49,11 +50,15 @@ def spec(problem: Problem) -> ag.AttentionSpec:
         "full": lambda: None,
         "causal": ag.causal,
         "softcap": ag.causal,
-        "window": lambda: ag.causal() & ag.sliding_window(WINDOW),
+        **{name: partial(_window, size) for name, size in WINDOWS.items()},
         "documents": lambda: ag.causal() & ag.document(ids=documents(problem.n)),
     }
     score = ag.softcap(CAP) if problem.mask == "softcap" else None
     return ag.AttentionSpec(problem.mask, problem.heads, problem.dim, mask=masks[problem.mask](), score=score)
+
+
+def _window(size: int) -> Any:
+    return ag.causal() & ag.sliding_window(size)
 
 
 @cache
@@ -74,8 +79,8 @@ def keep(problem: Problem) -> torch.Tensor | None:
         return None
     q, kv = torch.arange(problem.n)[:, None], torch.arange(problem.n)[None]
     kept = kv <= q
-    if problem.mask == "window":
-        kept &= q - kv < WINDOW
+    if problem.mask in WINDOWS:
+        kept &= q - kv < WINDOWS[problem.mask]
     if problem.mask == "documents":
         ids = documents(problem.n)
         kept &= ids[:, None] == ids[None]
@@ -87,8 +92,8 @@ def pairs(problem: Problem) -> float:
     n = problem.n
     if problem.mask == "full":
         return float(problem.queries * n)
-    if problem.mask == "window":
-        return float(sum(min(i + 1, WINDOW) for i in range(n)))
+    if problem.mask in WINDOWS:
+        return float(sum(min(i + 1, WINDOWS[problem.mask]) for i in range(n)))
     if problem.mask == "documents":
         return float(sum(c * (c + 1) / 2 for c in documents(n).bincount().tolist()))
     return n * (n + 1) / 2

@@ -107,6 +107,11 @@ CASES = (
         "attend(q, k, v)  # CXX names a compiler that fails",
         lambda: _compile_nonsense(),
     ),
+    Case(
+        errors.StoreError,
+        """from_line('{"kind": "measurment"}')  # of attngen.records.lines""",
+        lambda: _bad_line(),
+    ),
 )
 
 
@@ -133,6 +138,12 @@ def _compile_nonsense() -> object:
             raise errors.CompilerError(
                 error.what.replace(str(source), "kernel.cpp"), place=error.place, remedy=error.remedy
             ) from error
+
+
+def _bad_line() -> object:
+    from attngen.records.lines import from_line
+
+    return from_line('{"kind": "measurment"}')
 
 
 def _call(keys_heads: int, backend: str = "cpu") -> object:

@@ -6,15 +6,13 @@ is imported: a parent that interprets kernels (TRITON_INTERPRET) could not compi
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from attngen.building.job import Compiled
 from attngen.machine_code.kernel import read_amdgcn, read_cubin, to_record
+from attngen.runtime.processes import serve
 
 
 def compile_kernel(job: Mapping[str, Any]) -> Compiled:
@@ -81,12 +79,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    # what the compiler prints must not mix with the answers
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        answers.write(json.dumps(answer(json.loads(line))) + "\n")
-        answers.flush()
+    serve(answer)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 FACTORS = {"fp64": 2.0, "fp32": 2.0, "fp16": 2.0, "bf16": 2.0}
 EPS = {"fp64": 2.0**-52, "fp32": 2.0**-23, "fp16": 2.0**-10, "bf16": 2.0**-7}
@@ -44,7 +43,8 @@ class Error:
 
 
 def numpy64(x: Any) -> Array:
-    return x.detach().double().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=np.float64)
+    """A tensor or an array. torch is not imported here: a process that only judges does without."""
+    return x.detach().double().cpu().numpy() if hasattr(x, "detach") else np.asarray(x, dtype=np.float64)
 
 
 def compare(what: str, got: Any, exact: Any, plain: Any, dtype: str, noise: float, noise_rms: float) -> list[str]:
@@ -76,6 +76,20 @@ def compare(what: str, got: Any, exact: Any, plain: Any, dtype: str, noise: floa
                 f"at {at}: {got[at]:.6g} for {exact[at]:.6g}, plain {plain[at]:.6g}"
             )
     return wrong
+
+
+def agree(what: str, got: Array, other: Array, allowed: float, allowed_rms: float) -> list[str]:
+    """What is wrong with ``got`` beside another kernel's result: each may be off by what is allowed, so twice that."""
+    if not (np.isnan(got) == np.isnan(other)).all() or not (np.isinf(got) == np.isinf(other)).all():
+        return [f"{what}: NaN or infinity where another plan has none, or the other way round"]
+    same = got == other  # infinities equal themselves
+    with np.errstate(invalid="ignore"):
+        off = np.where(same | np.isnan(got), 0.0, np.abs(got - other))
+    largest, rms = float(off.max(initial=0.0)), _rms(off)
+    pairs = (("largest difference", largest, 2 * allowed), ("rms difference", rms, 2 * allowed_rms))
+    return [
+        f"{what}: {name} {value:.3e} to another plan > {most:.3e}" for name, value, most in pairs if not value <= most
+    ]
 
 
 def _rms(x: Array) -> float:

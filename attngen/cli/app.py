@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from attngen import __version__
-from attngen.cli import build, check, doctor, explain, fuzz, generate, run, show, targets
+from attngen.cli import build, check, doctor, explain, fuzz, generate, records, report, run, show, targets, tune
 
 
 def _print_version(wanted: bool) -> None:
@@ -41,5 +41,8 @@ app.command()(run.run)
 app.command()(build.build)
 app.command()(check.check)
 app.command()(fuzz.fuzz)
+app.command()(tune.tune)
+app.add_typer(records.app, name="records")
+app.command()(report.report)
 app.command()(targets.targets)
 app.command()(doctor.doctor)

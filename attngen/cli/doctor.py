@@ -7,6 +7,7 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -104,6 +105,26 @@ def _compiler() -> Finding:
         return Finding("C++ compiler", "warn", f"{error.what}: kernels cannot run on the CPU", error.remedy)
 
 
+def _rates(measure: bool) -> Finding:
+    """What the planner knows of a core; ``measure`` it now, in a few seconds."""
+    from attngen.errors import AttngenError
+    from attngen.runtime.native.isa import detect
+    from attngen.runtime.native.probed import probe, stored_rates
+    from attngen.targets.cpu import nominal_rates
+
+    try:
+        cpu = detect()
+        if measure:
+            probe(cpu)
+    except AttngenError as error:
+        return Finding("CPU rates", "warn", error.what, error.remedy)
+    found = stored_rates(cpu)
+    rates = found or nominal_rates(cpu)
+    pairs = f", {rates.dot_gflops:.0f} in products of bf16 pairs" if rates.dot_gflops else ""
+    detail = f"{rates.fma_gflops:.0f} GFLOP/s{pairs}, reads {rates.read_gbps:.0f} GB/s {rates.source}"
+    return Finding("CPU rates", "ok", detail, "" if found else "attngen doctor --probe measures them for the planner")
+
+
 def _interpreter() -> Finding:
     from attngen.runtime.interpreter import interpreting
 
@@ -133,7 +154,12 @@ def _cache() -> Finding:
     return Finding("cache", "ok", f"{path} ({len(files)} files, {size / 2**20:.1f} MiB)")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure a core of this CPU, in a few seconds, and plan with that.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what is installed, which GPU is there, and how to get what is missing."""
     from attngen import __version__
     from attngen.cli.output import console, print_json
@@ -148,6 +174,7 @@ def doctor(as_json: AsJson = False) -> None:
         _gpu(),
         _cpu(),
         _compiler(),
+        _rates(probe),
         _interpreter(),
         _plots(),
         _cache(),

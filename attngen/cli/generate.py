@@ -19,6 +19,9 @@ def generate(
     ] = None,
     plan: PlanText = None,
     dtype: DtypeName = None,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="With the plan that `attngen tune` has decided on, and a table of them.")
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Make the whole gallery: generated/TARGET/EXAMPLE.py of every example.")
     ] = False,
@@ -39,11 +42,11 @@ def generate(
         raise SpecError("no spec given", remedy="attngen generate SPEC.toml, or attngen generate --all")
     if check:
         raise SpecError("--check compares the gallery", remedy="attngen generate --all --check")
-    _generate_one(spec, target, output, plan, dtype, as_json)
+    _generate_one(spec, target, output, plan, dtype, tuned, as_json)
 
 
 def _generate_one(
-    path: Path, target: str, output: Path | None, plan: str | None, dtype: str | None, as_json: bool
+    path: Path, target: str, output: Path | None, plan: str | None, dtype: str | None, tuned: bool, as_json: bool
 ) -> None:
     from attngen.cli.options import load_spec, parse_plan
     from attngen.cli.output import check_target_file, console, print_json, write_text
@@ -55,7 +58,16 @@ def _generate_one(
     command = f"attngen generate {path} --target {target}"
     command += f" --dtype {dtype}" if dtype else ""
     command += f" --plan {plan}" if plan else ""
-    made = pipeline.generate(load_spec(path), target, dtype=dtype, plan=parse_plan(plan), command=command)
+    loaded = load_spec(path)
+    if tuned:
+        if plan is not None:
+            raise SpecError("--tuned chooses the plan", place="--plan", remedy="leave one of them out")
+        if not pipeline.decisions(loaded, target, dtype, decode=False):
+            remedy = f"attngen tune {path} --target cpu (on the machine that is meant), and --dtype as here"
+            raise SpecError(f"nothing was tuned for {target}", place="--tuned", remedy=remedy)
+        made = pipeline.generate_tuned(loaded, target, dtype=dtype, command=f"{command} --tuned")
+    else:
+        made = pipeline.generate(loaded, target, dtype=dtype, plan=parse_plan(plan), command=command)
     if output is not None:
         write_text(output, made.text)
     if as_json:

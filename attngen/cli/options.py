@@ -24,6 +24,10 @@ DtypeName = Annotated[
     str | None, typer.Option("--dtype", metavar="D", help="fp16, bf16 or fp32, where the spec leaves it open.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+StorePath = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="PATH", help="A store of measurements, instead of the one in the cache directory."),
+]
 Values = Annotated[
     list[str] | None,
     typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of a parameter of the spec. Repeat as needed."),

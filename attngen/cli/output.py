@@ -15,8 +15,6 @@ from attngen.errors import AttngenError
 if TYPE_CHECKING:
     from rich.console import Console
 
-MAX_ERROR_LINES = 40  # one screen
-
 
 class OutputError(AttngenError):
     """A file that cannot be written. Name another one."""
@@ -30,13 +28,15 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show_error(error: AttngenError) -> None:
-    """At most one screen on stderr."""
+    """On stderr; the text of an error is at most one screen."""
     from rich.text import Text
 
-    lines = str(error).splitlines() or [type(error).__name__]
-    if len(lines) > MAX_ERROR_LINES:
-        lines = [*lines[: MAX_ERROR_LINES - 1], f"  ... {len(lines) - MAX_ERROR_LINES + 1} more lines"]
-    console(stderr=True).print(Text.assemble(("error: ", "bold red"), "\n".join(lines)))
+    console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error) or type(error).__name__))
+
+
+def printable(text: str) -> str:
+    """For names that come from files of others: a terminal is not to obey them."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def print_json(value: Any) -> None:

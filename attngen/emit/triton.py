@@ -25,12 +25,13 @@ from attngen.tiling.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Words for the header: the spec's name and text, and the command that makes the file again."""
+    """Words for the header: the spec's name and text, the command that makes the file again, and remarks."""
 
     name: str
     doc: str
     command: str
     dtype_assumed: bool
+    remarks: tuple[str, ...] = ()
 
 
 def emit_triton(graph: AttentionGraph, schedule: Schedule, plan: Plan, origin: Origin) -> str:

@@ -66,7 +66,10 @@ def explain(
         target = cpu.arch
     device = None if cpu else find_target(target)
     why = checked_overrides(why, CPU_CHOICES if cpu else GPU_CHOICES)
-    made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=longest)
+    if plan is None and stage in (None, "plan", "source"):
+        made = pipeline.generate_tuned(spec, target, dtype=dtype, seqlen=longest)
+    else:
+        made = pipeline.generate(spec, target, dtype=dtype, plan=plan, seqlen=longest)
     if stage is not None:
         text = {
             "graph": lambda: str(made.graph),

@@ -53,7 +53,7 @@ class Explanation:
     stage: str | None = None
     costs: tuple[Cost, ...] = ()
     plan: Plan | CpuPlan | None = None
-    rivals: tuple[Plan, ...] = ()
+    rivals: tuple[Plan | CpuPlan, ...] = ()
     sampled: tuple[str, ...] = ()
     """Declared tensors and parameters whose values were made up, because the costs depend on them."""
     measured: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a variant costs on a core of a CPU: predicted from a nominal clock, or measured beside a probe of the core."""
+"""What a variant costs on a core of a CPU, predicted or also measured here; its plan and the plan's rivals."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from attngen import pipeline
 from attngen.explanation.cost import Cost, Explanation, counted, drawn_at, lengths_up_to, made_up
-from attngen.explanation.text import counts_heading, counts_row, head, plan_lines, table
+from attngen.explanation.text import counts_heading, counts_row, head, plan_lines, table, time_text
 from attngen.pipeline import Generated
-from attngen.planner.cpu import CpuPlan
+from attngen.planner.counted import counted as work_of
+from attngen.planner.cpu import CpuPlan, rank_cpu_plans
+from attngen.planner.cpu.choose import priced
+from attngen.planner.cpu.work import every_tile
+from attngen.planner.overrides import CPU_CHOICES
 from attngen.planner.problem import ELEMENT_BYTES
-from attngen.sample import Sizes, sample
-from attngen.targets.cpu import CpuTarget
+from attngen.runtime.native.probed import stored_rates
+from attngen.sample import Arguments, Sizes, sample
+from attngen.targets.cpu import CoreRates, CpuTarget, nominal_rates
 
 if TYPE_CHECKING:
     from attngen.language.spec import AttentionSpec
     from attngen.runtime.native.machine import Machine
 
-NOMINAL_GHZ = 3.0
-SHARE_OF_PEAK = 0.75
-"""What full tiles of the products reach; masked ones take a quarter longer."""
-MASKED = 1.25
-READ_GBPS = 20.0
+RIVALS = 5
 LONGEST_US = 3e6
 """Of one call that is measured; a longer one is measured at a shorter length."""
 ROUNDS = 5
@@ -41,33 +42,31 @@ def explain_cpu(
     plan = made.plan
     assert isinstance(plan, CpuPlan)
     machine = _probe(cpu) if measure else None
-    peak, read = nominal_peak(plan, cpu), READ_GBPS
-    if machine is not None:
-        peak, read = machine.peak(plan.dtype, plan.dot), machine.read_gbps
-    costs = tuple(
-        _timed(counted(spec, plan, length, drawn_at(spec, length, given), ELEMENT_BYTES[plan.dtype]), peak, read)
-        for length in lengths_up_to(seqlen)
-    )
+    rates = machine.rates if machine else stored_rates(cpu) or nominal_rates(cpu)
+    drawn = {length: drawn_at(spec, length, given) for length in lengths_up_to(seqlen)}
+    costs = tuple(_cost(spec, cpu, plan, length, of_length, rates) for length, of_length in drawn.items())
+    problem = pipeline.problem_of(spec, plan.dtype, seqlen, seqlen)
+    guessed = [rival for rival in rank_cpu_plans(problem, cpu, rates=rates) if _fields(rival) != _fields(plan)]
+    counts = work_of(spec, seqlen, drawn[seqlen].params, drawn[seqlen].tensors)
+    rivals = priced(guessed[:RIVALS], problem, cpu, counts, rates)
     measured = _measured(spec, plan, costs, given, fixed, machine) if machine is not None else {}
     known = Explanation(
-        "", spec.name, cpu.name, plan.dtype, seqlen, None, costs, plan, (), made_up(spec, given), measured
+        "", spec.name, cpu.name, plan.dtype, seqlen, None, costs, plan, rivals, made_up(spec, given), measured
     )  # fmt: skip
-    return replace(known, text="\n".join(_lines(spec, cpu, known, peak, machine)))
+    return replace(known, text="\n".join(_lines(spec, cpu, known, rates)))
 
 
-def nominal_peak(plan: CpuPlan, cpu: CpuTarget) -> float:
-    """GFLOP/s of a core at the nominal clock; a product of bf16 pairs does twice the work."""
-    return NOMINAL_GHZ * cpu.fma_per_clk * plan.lanes * 2 * (2 if plan.dot else 1)
+def _fields(plan: CpuPlan) -> dict[str, int]:
+    """What a person could fix of a plan."""
+    return {name: getattr(plan, name) for name in CPU_CHOICES}
 
 
-def _timed(cost: Cost, peak: float, read: float) -> Cost:
-    """The counted cost with predicted times of one core."""
-    tile = cost.flops / max(1, cost.tiles) / (SHARE_OF_PEAK * peak * 1e3)  # us
-    computing = tile * (cost.tiles + (MASKED - 1) * cost.tiles_masked)
-    reading = cost.bytes / (read * 1e3)
-    limit = "multiply-adds" if computing >= reading else "memory"
-    full = max(tile * cost.tiles_of_full_attention, reading)
-    return replace(cost, us=max(computing, reading), us_of_full_attention=full, limit=limit)
+def _cost(spec: AttentionSpec, cpu: CpuTarget, plan: CpuPlan, length: int, drawn: Arguments, rates: CoreRates) -> Cost:
+    cost = counted(spec, plan, length, drawn, ELEMENT_BYTES[plan.dtype])
+    problem = pipeline.problem_of(spec, plan.dtype, length, length)
+    (here,) = priced([plan], problem, cpu, work_of(spec, length, drawn.params, drawn.tensors), rates)
+    (full,) = priced([plan], problem, cpu, lambda plan: every_tile(plan, problem), rates)
+    return replace(cost, us=here.predicted_us, limit=here.limit, us_of_full_attention=full.predicted_us)
 
 
 def _probe(cpu: CpuTarget) -> Machine:
@@ -133,12 +132,9 @@ def _seconds(
     return statistics.median(seconds)
 
 
-def _lines(
-    spec: AttentionSpec, cpu: CpuTarget, known: Explanation, peak: float, machine: Machine | None
-) -> Iterator[str]:
+def _lines(spec: AttentionSpec, cpu: CpuTarget, known: Explanation, rates: CoreRates) -> Iterator[str]:
     yield from head(spec, known.dtype, cpu.name, cpu.arch)
-    source = f"measured on {machine.processor}" if machine else f"at a nominal {NOMINAL_GHZ:g} GHz"
-    yield f"Cost by length (batch 1, one core, predicted from {peak:.0f} GFLOP/s {source};"
+    yield f"Cost by length (batch 1, one core, predicted from {rates.fma_gflops:.0f} GFLOP/s {rates.source};"
     yield "in brackets what full attention would take)"
     yield from table(
         (*counts_heading("GFLOP"), "GFLOP/s", "limit"),
@@ -155,3 +151,17 @@ def _lines(
     yield ""
     assert known.plan is not None
     yield from plan_lines(known.plan)
+    if known.rivals:
+        yield ""
+        yield "Rivals"
+        yield from table(
+            ("tile", "micro-tile", "time", "limit"),
+            [_rival(rival) for rival in known.rivals if isinstance(rival, CpuPlan)],
+        )
+
+
+def _rival(plan: CpuPlan) -> tuple[str, ...]:
+    micro = f"{plan.micro_m} x {plan.micro_n}"
+    if plan.decode:
+        micro = f"splits of {plan.split_keys}, {plan.prefetch} ahead"
+    return f"{plan.block_m} x {plan.block_n}", micro, time_text(plan.predicted_us), plan.limit

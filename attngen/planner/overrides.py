@@ -9,6 +9,7 @@ from attngen.errors import PlanError, did_you_mean
 _FLAGS = ("descriptors",)
 GPU_CHOICES = ("block_m", "block_n", "num_warps", "num_stages", "pack", *_FLAGS)
 CPU_CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
+_MAY_BE_ZERO = (*_FLAGS, "prefetch")
 _CHOICES = tuple(dict.fromkeys(GPU_CHOICES + CPU_CHOICES))
 _FLAG_WORDS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 
@@ -28,12 +29,12 @@ def parse_plan_overrides(text: str, option: str = "--plan") -> dict[str, int]:
             raise PlanError(f"`{name}` has no value", place=place, remedy=f"{name}=<number>")
         if name in fixed:
             raise PlanError(f"`{name}` is given twice", place=place, remedy="give it once")
-        fixed[name] = _flag(word, place) if name in _FLAGS else _size(word, place)
+        fixed[name] = _flag(word, place) if name in _FLAGS else _size(word, place, least=int(name not in _MAY_BE_ZERO))
     return fixed
 
 
-def _size(word: str, place: str) -> int:
-    if not word.isascii() or not word.isdigit() or len(word) > 9 or int(word) < 1:
+def _size(word: str, place: str, least: int) -> int:
+    if not word.isascii() or not word.isdigit() or len(word) > 9 or int(word) < least:
         raise PlanError(f"`{word}` is no positive number", place=place, remedy="for example block_m=64")
     return int(word)
 
@@ -59,6 +60,6 @@ def checked_overrides(fixed: object, choices: tuple[str, ...] = _CHOICES) -> dic
         place = f"plan[{name!r}]"
         if name not in choices:
             raise PlanError(f"unknown field `{name}`", place=place, remedy=did_you_mean(str(name), choices))
-        if not isinstance(value, int) or not (0 if name in _FLAGS else 1) <= value < 10**9:
+        if not isinstance(value, int) or not (0 if name in _MAY_BE_ZERO else 1) <= value < 10**9:
             raise PlanError(f"{value!r} is no size", place=place, remedy="use a positive integer")
     return dict(fixed)

@@ -82,8 +82,8 @@ def _trusted(owner: int) -> bool:
     return owner in (os.geteuid(), 0) if hasattr(os, "geteuid") else True
 
 
-def _danger(root: Path) -> str:
-    """Why ``root`` must not be used, or nothing: code is run from it, so nobody else may write there."""
+def danger(root: Path) -> str:
+    """Why a directory or file must not be used, or nothing: what it holds is believed, so nobody else may write it."""
     facts = root.stat()
     if not _trusted(facts.st_uid):
         return f"it belongs to another user (uid {facts.st_uid})"
@@ -142,17 +142,17 @@ class Cache:
         try:
             for part in ("sources", "entries"):
                 (self.root / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-            danger = _danger(self.root)
+            why = danger(self.root)
         except OSError as error:
-            danger, explicit = f"it cannot be made ({error.strerror})", False
-        if danger and explicit:
+            why, explicit = f"it cannot be made ({error.strerror})", False
+        if why and explicit:
             raise RuntimeMissingError(
-                f"the cache directory {self.root} is refused: {danger}",
+                f"the cache directory {self.root} is refused: {why}",
                 place=VARIABLE,
                 remedy=f"name a directory of your own: mkdir -m 700 DIR && export {VARIABLE}=DIR",
             )
-        if danger:
-            self._forget_disk(danger)
+        if why:
+            self._forget_disk(why)
 
     def get(self, identity: Mapping[str, str]) -> Stored | None:
         """What was put under this identity; None when it is absent, damaged, or not ours."""
@@ -219,12 +219,12 @@ class Cache:
         path = self.root / name
         try:
             path.mkdir(mode=0o700, exist_ok=True)
-            danger = _danger(path) or ("" if os.access(path, os.W_OK) else "it cannot be written")
+            why = danger(path) or ("" if os.access(path, os.W_OK) else "it cannot be written")
         except OSError as error:
-            danger = error.strerror or str(error)
-        if danger:
-            self._forget_disk(danger)
-        return None if danger else path
+            why = error.strerror or str(error)
+        if why:
+            self._forget_disk(why)
+        return None if why else path
 
     @staticmethod
     def _write(path: Path, text: str) -> None:

@@ -75,7 +75,7 @@ class Attention:
             cache=cache,
         )
         self._check = Checker(self.variant.name, definition)
-        self._has_lse = isinstance(definition.normalizer, Softmax)
+        self.has_lse = isinstance(definition.normalizer, Softmax)
         self._ways: dict[str, Way] = {}
         self._bound: dict[Any, Callable[..., Any]] = {}
         self._keyed: frozenset[str] = frozenset(p.name for p in definition.params)
@@ -145,7 +145,7 @@ class Attention:
         sizes = self._check.inputs(q, k, v, NATIVE_DTYPES if way == "native" else COMPUTE_DTYPES)
         self._check.no_gradient(q, k, v)
         self._check.names(values, self.captured)
-        if return_lse and not self._has_lse:
+        if return_lse and not self.has_lse:
             raise self._check.fail("return_lse", "a sigmoid has no lse", "leave return_lse out")
         if out is None:
             out = torch.empty_strided(*self.variant.output_layout(q, sizes), dtype=q.dtype, device=q.device)

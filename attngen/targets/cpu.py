@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 KIB = 1024
+NOMINAL_GHZ, NOMINAL_READ_GBPS = 3.0, 20.0
+"""Of a machine that nothing was measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,25 @@ class CpuTarget:
     dot_bf16: bool = False
     l1_bytes: int = 32 * KIB
     l2_bytes: int = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class CoreRates:
+    """What one core does at most: fp32 multiply-adds and products of bf16 pairs in GFLOP/s, reading in GB/s.
+
+    ``dot_gflops`` is 0 where there are none. ``source``: where the figures come from, for people.
+    """
+
+    fma_gflops: float
+    dot_gflops: float
+    read_gbps: float
+    source: str
+
+
+def nominal_rates(target: CpuTarget) -> CoreRates:
+    """At a nominal clock, for a machine that was not measured. A product of bf16 pairs does twice the work."""
+    fma = NOMINAL_GHZ * target.fma_per_clk * target.vector_bytes / 4 * 2
+    return CoreRates(fma, 2 * fma if target.dot_bf16 else 0.0, NOMINAL_READ_GBPS, f"at a nominal {NOMINAL_GHZ:g} GHz")
 
 
 COMPILE_FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")

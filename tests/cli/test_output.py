@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attngen.cli.output import OutputError, write_file, write_text
+from attngen.cli.output import OutputError, show_error, write_file, write_text
 
 
 def test_text_is_written_as_it_is(tmp_path: Path) -> None:
@@ -44,3 +44,10 @@ def test_the_suffix_is_kept_for_writers_that_look_at_it(tmp_path: Path) -> None:
 def test_a_device_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="regular file"):
         write_text(Path("/dev/null"), "x")
+
+
+def test_a_long_error_is_cut_to_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(OutputError("\n".join(f"line {n}" for n in range(500))))
+    said = capsys.readouterr().err
+    assert "line 0" in said and "461 more lines" in said
+    assert said.count("\n") == 40

@@ -106,7 +106,9 @@ def test_the_header_cannot_be_broken_by_texts() -> None:
     source = generate(ag.AttentionSpec("evil", heads=1, head_dim=16, doc=evil)).text
     module = ast.parse(source)
     assert not any(isinstance(node, ast.Import) and node.names[0].name == "os" for node in ast.walk(module))
-    assert ast.get_docstring(module) is not None
+    docstring = ast.get_docstring(module)
+    assert docstring is not None
+    assert 'os.system("x") \\' in docstring, "the text is as its author wrote it"
 
 
 def test_names_of_the_user_do_not_meet_names_of_the_kernel() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import networkx as nx
@@ -55,13 +56,39 @@ def value(expr: Expr, **index: object) -> np.ndarray:
     return np.broadcast_to(evaluate(expr, env), (1, 1, 7, 9))
 
 
+def test_hoisted_values_have_names_of_their_own() -> None:
+    """Two values of a row, one of which would take the name of the user's tensor."""
+    taken = TensorRef("row_bias", "fp32", (None,), captured=True)
+    squared = make(Op.TO_FLOAT, make(Op.MUL, Q_IDX, Q_IDX))
+    step = make(Op.MUL, make(Op.ADD, SCORE, make(Op.TO_FLOAT, POSITION)), squared)
+    made = dataclasses.replace(definition(score=make(Op.ADD, step, load(taken, [H_IDX]))), tensors=(SLOPES, taken))
+    names = [item.name for item in score_of(run_passes(build_graph(made))).hoisted if item.axis == "row"]
+    assert len(names) == 2 and len({*names, "row_bias"}) == 3
+
+
+def test_a_logarithm_near_one_keeps_its_digits() -> None:
+    node = score_of(run_passes(build_graph(definition(score=make(Op.LOG1P, make(Op.MUL, SCORE, const(1e-12)))))))
+    assert node.expr is not None
+    dots = np.linspace(-60, 60, 63).reshape(1, 1, 7, 9)
+    np.testing.assert_allclose(value(node.expr), 0.25e-12 * dots * LOG2E, rtol=1e-9, atol=0)
+
+
 def test_scale_and_log2e_become_one_factor() -> None:
     score = score_of(run_passes(build_graph(definition())))
     assert score.expr is make(Op.MUL, SCORE, const(0.25 * LOG2E))
     assert score.base2 and not score.hoisted
 
 
-@pytest.mark.parametrize("step", [SOFTCAP, ALIBI, make(Op.WHERE, CAUSAL, SCORE, const(-math.inf))])
+@pytest.mark.parametrize(
+    "step",
+    [
+        SOFTCAP,
+        ALIBI,
+        make(Op.WHERE, CAUSAL, SCORE, const(-math.inf)),
+        make(Op.MUL, const(3.0), make(Op.NEG, make(Op.ABS, SCORE))),
+        make(Op.SIGMOID, SCORE),
+    ],
+)
 @pytest.mark.parametrize("precise", [False, True])
 def test_the_passes_keep_the_meaning(step: Expr, precise: bool) -> None:
     """score2(dot) == score(scale * dot) * log2(e), with hoisted values put back."""

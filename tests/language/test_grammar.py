@@ -277,6 +277,11 @@ def test_texts_are_bounded(text: str) -> None:
         mask_spec(text, tensors={"t": (("N",), "int32")})
 
 
+def test_a_text_of_blanks_is_bounded_too() -> None:
+    with pytest.raises(ExpressionError, match="at most 10000"):
+        mask_spec("kv <= q" + " " * 10_000)
+
+
 def test_a_text_within_the_bounds_is_fine() -> None:
     assert mask_spec("(" * 95 + "q" + ")" * 95 + " < 3").definition.mask is mask("q < 3")
     assert mask_spec(" | ".join(f"kv == {i}" for i in range(800))).definition.mask.kind is Kind.BOOL

@@ -12,7 +12,7 @@ from attngen.checking.check import check
 from attngen.checking.poison import LAYOUTS
 from attngen.language.definition import Blocks
 from tests.oracle.variants import MASKS, SCORES, spec
-from tests.support.native import native, this_cpu
+from tests.support.native import native, this_cpu, usable
 
 pytestmark = pytest.mark.skipif(this_cpu() is None, reason="no level of vector instructions that kernels are made for")
 DTYPES = ("fp32", "fp16", "bf16")
@@ -104,6 +104,8 @@ def test_sigmoid(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("arch", ["avx512", "avx2", "sse"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_levels(arch: str, dtype: str) -> None:
+    if not usable(arch):
+        pytest.skip(f"this machine has no {arch}")
     for name, score in (("window", None), ("document_ids", "softcap"), ("bigbird", "t5_bias")):
         variant = spec(MASKS[name](70, 130), SCORES[score](70, 130) if score else None, dim=(40, 24))
         checked(variant, 70, 130, dtype, target=arch)

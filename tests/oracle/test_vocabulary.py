@@ -78,6 +78,18 @@ def test_sinks(name: str, sink: str) -> None:
     check(spec(MASKS[name](40, 70), sink=logits), 2, 40, 70, "fp32", blocks=(32, 32))
 
 
+def test_score_that_drops_all_keys_of_a_row() -> None:
+    """Without a mask every tile is full, and yet the first rows of one may keep nothing."""
+    drop = lambda score, b, h, q, k: torch.where(q >= k + 40, score, -torch.inf)  # noqa: E731
+    check(spec(None, drop, heads=(1, 1)), 1, 70, 70, "fp32", blocks=(32, 32))
+
+
+def test_score_that_adds_a_constant_beside_a_sink() -> None:
+    """What is the same for every key is left out of the scores, but the sink must know of it."""
+    for sink in ("off_by_one", torch.tensor([0.5, -3.0, 2.0, 8.0])):
+        check(spec(ag.causal(), "2.0 * score + 3.0", sink=sink), 1, 33, 40, "fp32", blocks=(32, 32))
+
+
 @pytest.mark.parametrize("name", MASKS)
 def test_sigmoid(name: str) -> None:
     check(spec(MASKS[name](40, 70), normalizer=ag.sigmoid(bias=-2.0)), 2, 40, 70, "fp32", blocks=(32, 32))

@@ -38,6 +38,13 @@ def this_cpu() -> CpuTarget:
     return found
 
 
+def usable(arch: str) -> bool:
+    """Whether this processor has the instructions of a level."""
+    target = find_cpu(arch)
+    assert target is not None
+    return set(target.needs) <= features()
+
+
 @lru_cache(maxsize=512)
 def library(text: str, arch: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The file compiled for one CPU, and loaded."""

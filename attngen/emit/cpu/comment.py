@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from attngen.emit.header import facts_text
+from attngen.emit.triton import Origin
 from attngen.language.definition import Definition
 from attngen.planner.cpu import CpuPlan
 from attngen.targets.cpu import COMPILE_FLAGS, find_cpu
 
 
-def comment(name: str, doc: str, definition: Definition, plan: CpuPlan, origin: str, dtype_assumed: bool) -> str:
+def comment(origin: Origin, definition: Definition, plan: CpuPlan) -> str:
     """Lines of //, so that no text of a user can end it early."""
     target = find_cpu(plan.arch)
-    text = facts_text(name, doc, definition, plan.dtype, _cut(plan), origin, dtype_assumed)
+    text = facts_text(origin.name, origin.doc, definition, plan.dtype, _cut(plan), origin.command, origin.dtype_assumed)
+    text += "".join(f"\n{line}" for line in ("", *origin.remarks)) if origin.remarks else ""
     text += f"\n\nCompile it alone:\n  g++ FILE.cpp -o FILE.so {' '.join(COMPILE_FLAGS)}"
     text += f"\n      {' '.join(target.flags if target else ())}"
     text += "\nand call `attention` below, or run its items in threads of your own."

@@ -79,7 +79,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
     always = _operations(inner) > SHORT
     masked_only = not always and mask is not None and _operations(inner, mask.expr) > SHORT
     view = View(
-        comment=comment(origin.name, origin.doc, definition, plan, origin.command, origin.dtype_assumed),
+        comment=comment(origin, definition, plan),
         structs=(),
         element=CPP[plan.dtype],
         real="double" if plan.dtype == "fp64" else "float",

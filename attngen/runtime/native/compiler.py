@@ -121,12 +121,19 @@ def _environment() -> dict[str, str]:
 
 
 def compile_library(
-    compiler: Compiler, flags: Sequence[str], source: Path, output: Path, what: str, limit: float | None = None
+    compiler: Compiler,
+    flags: Sequence[str],
+    source: Path,
+    output: Path,
+    what: str,
+    limit: float | None = None,
+    *,
+    quiet: bool = False,
 ) -> float:
     """``source`` becomes the shared library ``output``; returns the seconds it took.
 
     CompilerError has the command and the first line of what went wrong. ``limit``: seconds until a
-    compiler counts as hanging, by default $ATTNGEN_COMPILE_SECONDS or 300.
+    compiler counts as hanging, by default $ATTNGEN_COMPILE_SECONDS or 300. ``quiet``: nothing is said meanwhile.
     """
     limit = limit if limit is not None else float(os.environ.get(LIMIT_VARIABLE) or LIMIT_S)
     command = [*compiler.command, *flags, str(source), "-o", str(output)]
@@ -138,15 +145,14 @@ def compile_library(
         )  # fmt: skip
     except OSError as error:
         raise _failed(command, f"it cannot be started: {error.strerror or error}") from error
-    text = _output(process, command, what, limit)
+    text = _output(process, command, what, limit, limit if quiet else min(PATIENCE_S, limit))
     if process.returncode != 0 or not output.is_file():
         raise _failed(command, _first_error(text) or f"it ended with {process.returncode} and said nothing")
     return time.monotonic() - start
 
 
-def _output(process: subprocess.Popen[str], command: list[str], what: str, limit: float) -> str:
-    """What the compiler says, until it ends; a line on stderr when that takes long."""
-    patience = min(PATIENCE_S, limit)
+def _output(process: subprocess.Popen[str], command: list[str], what: str, limit: float, patience: float) -> str:
+    """What the compiler says, until it ends; a line on stderr when that takes longer than ``patience``."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         return process.communicate(timeout=patience)[0]
     if limit > patience:

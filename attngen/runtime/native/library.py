@@ -66,13 +66,18 @@ def pool(cache: Cache, compiler: Compiler, target: CpuTarget, *, sanitize: bool 
 
 def runner(kernel: ctypes.CDLL, interface: Interface, threads: ctypes.CDLL) -> Run:
     """What runs this kernel. AssertionError where file and interface do not fit: a bug in attngen."""
-    kernel.attngen_call_bytes.restype = ctypes.c_int64
-    size, expected = kernel.attngen_call_bytes(), struct.calcsize(interface.format)
-    assert size == expected, f"the emitted Call has {size} bytes, its interface {expected}"
-    names = ["attngen_items", "attngen_scratch", "attngen_item"]
-    names += ["attngen_shared", "attngen_final_items", "attngen_final_item"] * interface.split
-    functions = [ctypes.cast(getattr(kernel, name), ctypes.c_void_p).value or 0 for name in names]
     shared = next((i for i, field in enumerate(interface.fields) if field.meaning is Meaning.SHARED), 0)
+    return runner_of(kernel, threads, struct.calcsize(interface.format), shared, split=interface.split)
+
+
+def runner_of(kernel: ctypes.CDLL, threads: ctypes.CDLL, call_bytes: int, shared: int, *, split: bool) -> Run:
+    """The same from the figures of an interface: the size of a `Call`, and the number of its member ``shared``."""
+    kernel.attngen_call_bytes.restype = ctypes.c_int64
+    size = kernel.attngen_call_bytes()
+    assert size == call_bytes, f"the emitted Call has {size} bytes, its interface {call_bytes}"
+    names = ["attngen_items", "attngen_scratch", "attngen_item"]
+    names += ["attngen_shared", "attngen_final_items", "attngen_final_item"] * split
+    functions = [ctypes.cast(getattr(kernel, name), ctypes.c_void_p).value or 0 for name in names]
     packed = struct.pack("6P4q", *functions, *[0] * (6 - len(functions)), size, 8 * shared, 0, 0)
     table = ctypes.create_string_buffer(packed, len(packed))  # the pool keeps figures of its own in it
     run = threads.attngen_pool_run

@@ -12,6 +12,7 @@ from attngen.runtime.native.compiler import find_compiler
 from attngen.runtime.native.isa import detect
 from attngen.runtime.native.library import load_library
 from attngen.runtime.native.store import library
+from attngen.targets.cpu import CoreRates
 
 _TEXT = Path(__file__).with_name("probe.cpp")
 _STEPS = 4_000_000
@@ -28,6 +29,10 @@ class Machine:
     fma_gflops: float
     dot_gflops: float
     read_gbps: float
+
+    @property
+    def rates(self) -> CoreRates:
+        return CoreRates(self.fma_gflops, self.dot_gflops, self.read_gbps, f"measured on {self.processor}")
 
     def peak(self, dtype: str, dot: bool) -> float:
         """GFLOP/s that products of this dtype cannot exceed; fp64 has half the lanes."""

@@ -37,9 +37,19 @@ class Built:
 
 
 def library(
-    cache: Cache, source: str, compiler: Compiler, target: CpuTarget, what: str, *, sanitize: bool = False
+    cache: Cache,
+    source: str,
+    compiler: Compiler,
+    target: CpuTarget,
+    what: str,
+    *,
+    sanitize: bool = False,
+    quiet: bool = False,
 ) -> Built:
-    """The library of a C++ text: from the store, or compiled now. ``what`` names it in messages."""
+    """The library of a C++ text: from the store, or compiled now. ``what`` names it in messages.
+
+    ``quiet``: whoever waits has been told already, so that nothing is said of a compiler that takes long.
+    """
     flags = compiler.flags(target, sanitize)
     identity = {
         "format": FORMAT,
@@ -50,7 +60,7 @@ def library(
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     folder = cache.folder("libraries")
     if folder is None:  # nothing is kept: the file goes as soon as it is loaded, see `Library`
-        return _compile(Path(tempfile.mkdtemp(prefix="attngen-")), source, compiler, flags, what)
+        return _compile(Path(tempfile.mkdtemp(prefix="attngen-")), source, compiler, flags, what, quiet)
     found = _find(folder, key)
     if found is not None:
         return Built(found, 0.0)
@@ -60,7 +70,7 @@ def library(
             return Built(found, 0.0)
         work = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
         try:
-            built = _compile(work, source, compiler, flags, what)
+            built = _compile(work, source, compiler, flags, what, quiet)
             code = built.path.read_bytes()
             digest = hashlib.sha256(code).hexdigest()
             path = folder / f"{digest}.so"
@@ -85,11 +95,11 @@ def _find(folder: Path, key: str) -> Path | None:
     return path if code is not None and hashlib.sha256(code).hexdigest() == digest else None
 
 
-def _compile(work: Path, source: str, compiler: Compiler, flags: tuple[str, ...], what: str) -> Built:
+def _compile(work: Path, source: str, compiler: Compiler, flags: tuple[str, ...], what: str, quiet: bool) -> Built:
     # always the same names: a compiler writes them into the library, whose hash should not depend on them
     text, output = work / "kernel.cpp", work / "kernel.so"
     text.write_text(source, encoding="utf-8")
-    return Built(output, compile_library(compiler, flags, text, output, what))
+    return Built(output, compile_library(compiler, flags, text, output, what, quiet=quiet))
 
 
 @contextlib.contextmanager

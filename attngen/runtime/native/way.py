@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +88,7 @@ class NativeWay:
         q, k, v = given = [x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous() for x in (q, k, v)]
         written = out if out.stride(-1) == 1 or out.shape[-1] == 1 else torch.empty_like(out).contiguous()
         copied = written is not out or any(mine is not x for mine, x in zip(given, call.tensors, strict=False))
-        tables = derived_tensors(loaded.interface, self.variant.kept, call)
-        check_needs(self.variant.name, loaded.interface, tables, call.sizes, self.variant.definition.heads)
-        tiles = self.variant.tile_lists(loaded, loaded.emitted, call) if loaded.interface.tile_list else ()
-        packed = pack(loaded.interface, (*given, written, lse), tables, tiles, call)
+        packed = packed_call(self.variant, loaded.emitted, (*given, written, lse), call)
         finish(loaded.run(packed.bytes(), torch.get_num_threads()))
         if written is not out:
             out.copy_(written)
@@ -106,6 +103,16 @@ class NativeWay:
         if watched is None:
             return None
         return replay_of(variant, loaded.run, packed, call, watched)
+
+
+def packed_call(variant: Variant, emitted: Emitted, data: Sequence[Any], call: Call) -> Packed:
+    """The bytes of a `Call`. ``data``: q, k, v, out and lse as the kernel reads them, rows contiguous."""
+    interface = emitted.interface
+    assert interface is not None, "a native kernel has an interface"
+    tables = derived_tensors(interface, variant.kept, call)
+    check_needs(variant.name, interface, tables, call.sizes, variant.definition.heads)
+    tiles = variant.tile_lists(emitted, emitted, call) if interface.tile_list else ()
+    return pack(interface, data, tables, tiles, call)
 
 
 def _quietly(action: Callable[[], object]) -> None:

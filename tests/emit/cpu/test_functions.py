@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import attngen as ag
-from tests.support.native import library, this_cpu
+from tests.support.native import library, usable
 
 SCORE = (
     "exp(score) + log(abs(score)) + log2(abs(score)) + sin(score) + cos(score) + erf(score) + sqrt(abs(score)) "
@@ -59,11 +59,6 @@ def applied(loaded: ctypes.CDLL, name: str, x: np.ndarray) -> np.ndarray:
     y[:] = x
     getattr(loaded, f"apply_{name}")(ctypes.c_void_p(y.ctypes.data), ctypes.c_int64(len(y)))
     return y
-
-
-def usable(arch: str) -> bool:
-    order = ["avx512_bf16", "avx512", "avx2", "sse"]
-    return this_cpu().arch in order and order.index(this_cpu().arch) <= order.index(arch)
 
 
 @pytest.mark.parametrize("arch", ARCHES)

@@ -1,0 +1,152 @@
+"""An analytic cost of a CPU plan: what one core does for a key tile, times the tiles, in slots.
+
+A slot is the time in which a core starts one vector multiply-add. So the model needs one rate of a machine, its
+multiply-adds, and for decoding a second one, its reading. `docs/cost-model.md` has the formulas and says how far
+predictions are off on shapes that the fit has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attngen.language.definition import HeadDim
+from attngen.planner.cpu.constants import CpuConstants
+from attngen.planner.cpu.plan import CpuPlan
+from attngen.planner.problem import Problem
+from attngen.planner.waves import Work, makespan
+from attngen.targets.cpu import CoreRates, CpuTarget
+
+THREADS = 2
+"""That the tiles of a call shall keep busy to its end. Only short calls with few heads are uneven."""
+CROWD = 2.4
+"""Slots more for a vector from behind the second-level cache when other cores are busy. Not fitted: beside other
+programs full fp32 attention of 4096 tokens lost so much in tiles of 24 rows, and a third of it in those of 72."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuCost:
+    """``us``: one call in one thread, alone on the machine. ``busy_us``: with other cores busy, and what threads wait
+    for each other at the end in it; plans are ranked by that.
+
+    ``parts``: slots of an unmasked key tile by what they go into; in decoding, microseconds of a key.
+    """
+
+    us: float
+    busy_us: float
+    parts: tuple[tuple[str, float], ...]
+
+    @property
+    def limit(self) -> str:
+        return max(self.parts, key=lambda part: part[1])[0]
+
+
+def micro_step(rows: int, keys: int, fit: CpuConstants) -> float:
+    """Slots of one column of a micro-tile: its multiply-adds, its loads, or its sums' wait for themselves."""
+    arithmetic, loads = float(rows * keys), float(rows + keys)
+    power = fit.sharpness
+    together: float = (arithmetic**power + loads**power + fit.wait**power) ** (1.0 / power)
+    return together
+
+
+def tile_parts(
+    plan: CpuPlan, problem: Problem, target: CpuTarget, rates: CoreRates, fit: CpuConstants
+) -> dict[str, float]:
+    """Slots of one unmasked key tile, by what they go into."""
+    width = problem.definition.head_dim
+    halved = _of_pairs(plan, rates)
+    scores = plan.block_n / plan.micro_n * (width.qk * halved * micro_step(plan.micro_m, plan.micro_n, fit))
+    whole, rest = divmod(width.v, plan.micro_d)
+    values = whole * micro_step(plan.micro_m, plan.micro_d, fit)
+    values += micro_step(plan.micro_m, rest, fit) if rest else 0.0
+    micro_tiles = plan.block_n / plan.micro_n + whole + (rest > 0)
+    vectors = plan.block_m * plan.block_n / plan.lanes
+    keys = plan.block_n * (width.qk + width.v) / plan.lanes
+    other = fit.widen * keys if plan.widened else fit.pair * plan.block_n * width.v / plan.lanes if plan.dot else 0.0
+    each = fit.softmax + fit.operation * problem.tile_ops + fit.transcendental * problem.exp_ops
+    return {
+        "multiply-adds": plan.groups * (scores + values * halved * plan.block_n),
+        "micro-tiles": plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn),
+        "softmax": vectors * each,
+        "conversion": other,
+        "caches": fit.near * spilled(plan, width, target),
+        "tile": fit.visit,
+    }
+
+
+def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
+    """A product of bf16 pairs does two columns, or two keys, at once: the slots of one of them."""
+    return rates.fma_gflops / rates.dot_gflops if plan.dot and rates.dot_gflops else 0.5 if plan.dot else 1.0
+
+
+def spilled(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
+    """Vectors that a key tile takes from the second-level cache, because all of it does not stay in the first."""
+    rows = plan.block_m * (width.qk + 2 * width.v + 2 * plan.block_n) * plan.real_bytes
+    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
+    keys = plan.block_n * (width.qk + width.v)
+    held = rows + keys * (plan.real_bytes if plan.widened else element)
+    kept = min(1.0, target.l1_bytes / held)
+    # keys are new in every tile; the rest comes back as far as it was pushed out
+    return (keys * element + (1.0 - kept) * rows) / target.vector_bytes
+
+
+def estimate_cpu_cost(
+    plan: CpuPlan, problem: Problem, target: CpuTarget, work: Work, keys: int, rates: CoreRates, fit: CpuConstants
+) -> CpuCost:
+    """Time of the call whose tiles are ``work``, of ``keys`` keys."""
+    if plan.decode:
+        return _decode(plan, problem, target, keys, rates, fit)
+    width = problem.definition.head_dim
+    parts = tile_parts(plan, problem, target, rates, fit)
+    beyond = _beyond(plan, width, target, keys)
+    parts["caches"] += fit.far * beyond
+    full = sum(parts.values())
+    masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.block_n / plan.lanes
+    once = fit.item + fit.row * plan.block_m * (width.qk + width.v) / plan.lanes
+    tiles_full, tiles_masked = sum(work.full), sum(work.masked)
+    alone = (once * len(work.full) + full * tiles_full + masked * tiles_masked) * work.times
+    longest = max(once + full * a + masked * b for a, b in zip(work.full, work.masked, strict=True))
+    uneven = max(1.0, longest * THREADS / alone)
+    crowd = CROWD * beyond * work.times * (tiles_full + tiles_masked)
+    slot = slot_us(plan, rates)
+    return CpuCost(alone * slot + fit.call, (alone + crowd) * uneven * slot + fit.call, tuple(parts.items()))
+
+
+def slot_us(plan: CpuPlan, rates: CoreRates) -> float:
+    """Microseconds of one vector multiply-add."""
+    lanes32 = plan.lanes * (2 if plan.dtype == "fp64" else 1)
+    return 2 * lanes32 / (rates.fma_gflops * 1e3)
+
+
+def _beyond(plan: CpuPlan, width: HeadDim, target: CpuTarget, keys: int) -> float:
+    """Vectors of keys and values of a tile that come from behind the second-level cache."""
+    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
+    row = (width.qk + width.v) * element
+    return plan.block_n * row / target.vector_bytes * max(0.0, 1.0 - target.l2_bytes / (2.0 * keys * row))
+
+
+def _decode(
+    plan: CpuPlan, problem: Problem, target: CpuTarget, keys: int, rates: CoreRates, fit: CpuConstants
+) -> CpuCost:
+    """Few rows: each key is read from memory once, used for all rows, and that is all."""
+    width, heads = problem.definition.head_dim, problem.definition.heads
+    slot = slot_us(plan, rates)
+    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
+    row_bytes = (width.qk + width.v) * element
+    vectors = (width.qk + width.v) / plan.lanes
+    # a tile of keys and what was asked for ahead of it share the first-level cache
+    pushed_out = min(1.0, (plan.block_n + plan.prefetch) * row_bytes / target.l1_bytes)
+    parts = {
+        "multiply-adds": fit.key * plan.block_m * vectors * _of_pairs(plan, rates) * slot,
+        "conversion": (fit.widen * vectors if plan.widened else fit.pair * vectors if plan.dot else 0.0) * slot,
+        "caches": fit.near * pushed_out * row_bytes / target.vector_bytes * slot,
+        "tile": fit.visit / plan.block_n * slot,
+        "memory": row_bytes / (rates.read_gbps * 1e3),
+    }
+    # what was not asked for before its tile begins is waited for
+    parts["memory"] *= 1.0 + fit.late * max(0.0, 1.0 - plan.prefetch / plan.block_n)
+    tiles = problem.batch * (heads.kv if plan.pack > 1 else heads.q) * -(-problem.query_rows // plan.block_q)
+    splits = -(-keys // max(plan.block_n, plan.split_keys // plan.block_n * plan.block_n))
+    each = keys / splits * sum(parts.values()) + fit.item * slot
+    uneven = makespan([each], tiles * splits, THREADS) * THREADS / (each * tiles * splits)
+    us = each * tiles * splits
+    return CpuCost(us + fit.call, us * uneven + fit.call, tuple(parts.items()))

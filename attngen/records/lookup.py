@@ -1,0 +1,60 @@
+"""The tuned plan of a spec, for those who compile: what a store on this machine has decided."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from attngen.errors import AttngenError
+from attngen.planner.overrides import checked_overrides
+from attngen.records.row import Decision
+from attngen.records.store import Store
+from attngen.runtime.cache import default_root
+
+VARIABLE = "ATTNGEN_TUNED"
+
+
+def decisions_for(
+    spec_fingerprint: str, dtype: str, target: str, device: str, decode: bool, *, path: Path | None = None
+) -> tuple[Decision, ...]:
+    """What was decided for calls of this kind: the one that stands for all lengths first, see `tuned_plan`.
+
+    Empty when nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning.
+    """
+    path = path or default_root() / "records.sqlite"
+    if os.environ.get(VARIABLE) == "0":
+        return ()
+    asked = (spec_fingerprint, dtype, target, device, decode)
+    try:
+        if not path.exists():
+            return ()
+        with Store.open(path, readonly=True) as store:
+            found = [one for one in store.decisions() if _asked(one) == asked]
+        for one in found:
+            checked_overrides(one.configuration.plan)
+    except (AttngenError, OSError) as error:
+        warnings.warn(f"tuned plans are left out: {error}", stacklevel=3)
+        return ()
+    order = sorted(found, key=lambda one: (one.subject.seqlen_kv, -one.subject.batch, one.at), reverse=True)
+    return tuple(order)
+
+
+def tuned_plan(
+    spec_fingerprint: str, dtype: str, target: str, device: str, decode: bool, *, path: Path | None = None
+) -> Mapping[str, int] | None:
+    """The chosen fields of the plan, or None when nothing was tuned or $ATTNGEN_TUNED is 0.
+
+    Kernels are made once for all lengths: of several decisions the one of the longest keys counts, then that of the
+    smallest batch. ``device`` "" asks for static results, which stand for no device. A store that cannot be read is
+    a warning: the untuned plan is always there.
+    """
+    found = decisions_for(spec_fingerprint, dtype, target, device, decode, path=path)
+    return checked_overrides(found[0].configuration.plan) if found else None
+
+
+def _asked(decision: Decision) -> tuple[str, str, str, str, bool]:
+    subject = decision.subject
+    device = subject.device if subject.kind == "timed" else ""
+    return subject.spec, subject.dtype, subject.target, device, subject.decode

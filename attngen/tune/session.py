@@ -1,0 +1,136 @@
+"""``attngen.tune``: measure what a variant's plans take at the lengths that matter, and keep what is best."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attngen.errors import SpecError, UnsupportedError
+from attngen.language.spec import AttentionSpec, as_spec
+from attngen.pipeline import DEFAULT_DTYPE
+from attngen.records.store import Store
+from attngen.runtime.native.isa import ANY_CPU, detect
+from attngen.targets.cpu import find_cpu
+from attngen.targets.load import find_target
+from attngen.tune import job as jobs
+from attngen.tune.effort import Effort, effort_of
+from attngen.tune.measurer import Submit
+from attngen.tune.native import NativeKernels, Shape
+from attngen.tune.result import Result, Tuned
+from attngen.tune.sweep import Report, Sweep
+
+Shapes = Sequence[int | tuple[int, int, int]]
+"""A length N (batch 1, as many queries as keys), or (batch, queries, keys)."""
+
+
+def tune(
+    spec: AttentionSpec,
+    shapes: Shapes = ((1, 4096, 4096),),
+    target: str | None = None,
+    *,
+    dtype: str | None = None,
+    effort: str = "quick",
+    budget_s: float | None = None,
+    executor: Executor | None = None,
+    store: Store | Path | str | None = None,
+    params: Mapping[str, int | float] | None = None,
+    progress: Report | None = None,
+    static: bool = False,
+) -> Tuned:
+    """Measure plans of ``spec`` at each shape and store which one is best; `attngen.compile` then takes it.
+
+    A shape is a length, or (batch, queries, keys). ``effort`` is "quick" (seconds) or "full" (minutes);
+    ``budget_s`` limits all shapes together. Every turn is a row of the store (a path, a `Store`, or None for the
+    user's) as soon as it is made: a sweep that was killed goes on where it was, and measures nothing twice.
+    ``params``: values of the spec's parameters, else made-up ones (`attngen.sample`). ``executor``: where jobs run
+    (`attngen.tune.job`), instead of two processes of this machine. ``static``: for a GPU target and without a GPU,
+    rank compiled plans by the model (`attngen.tune.static`); such results never mix with times.
+
+    Native kernels are timed by the CPU time of one thread. Ctrl-C ends with what is known, ``interrupted`` set.
+    """
+    as_spec(spec)
+    chosen, wanted = effort_of(effort), [_shape(one) for one in shapes]
+    if not wanted:
+        raise SpecError("no shape", place="shapes", remedy="give a length, for example shapes=[4096]")
+    cpu = find_cpu(target or ANY_CPU)
+    if cpu is None:
+        device = find_target(target or "")
+        if not static:
+            raise UnsupportedError(
+                f"kernels are not timed on GPUs yet ({device.name})",
+                place="tune",
+                remedy="static=True (--static) ranks compiled plans without a GPU; or tune for the CPU",
+            )
+        from attngen.tune.static import tune_static
+
+        with opened(store) as kept:
+            results = tune_static(spec, device, dtype, wanted, chosen, kept, budget_s, progress)
+            return Tuned(results, str(kept.path))
+    if static:
+        raise SpecError("a CPU needs no static ranking", place="static", remedy="leave static out: it is timed here")
+    here = detect(target)
+    element = dtype or spec.dtype or DEFAULT_DTYPE
+    results_: list[Result] = []
+    with opened(store) as kept, submitting(executor) as submit:
+        for i, shape in enumerate(wanted):
+            left = chosen.budget_s if budget_s is None else (budget_s - sum(r.seconds for r in results_))
+            share = left if budget_s is None else left / (len(wanted) - i)
+            with tempfile.TemporaryDirectory(prefix="attngen-tune-", ignore_cleanup_errors=True) as folder:
+                kernels = NativeKernels(spec, here, element, shape, Path(folder), params)
+                results_.append(sweep(kernels, kept, submit, chosen, str(shape), share, progress))
+            if results_[-1].interrupted:
+                break
+        return Tuned(tuple(results_), str(kept.path))
+
+
+def sweep(
+    measurer: Any, store: Store, submit: Submit, effort: Effort, shape: str, budget_s: float, report: Report | None
+) -> Result:
+    """One `Sweep`, under a name of its own."""
+    name = secrets.token_hex(6)
+    return Sweep(measurer, store, submit, effort, shape=shape, name=name, budget_s=budget_s, report=report).run()
+
+
+def _shape(given: int | tuple[int, int, int]) -> Shape:
+    numbers = (1, given, given) if isinstance(given, int) else tuple(given)
+    if len(numbers) != 3 or not all(isinstance(n, int) and 1 <= n < 2**31 for n in numbers):
+        raise SpecError(f"{given!r} is no shape", place="shapes", remedy="a length, or (batch, queries, keys)")
+    return Shape(*numbers)
+
+
+@contextmanager
+def opened(store: Store | Path | str | None) -> Iterator[Store]:
+    """A store that was given open stays open."""
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store.open(Path(store) if store is not None else None) as kept:
+        yield kept
+
+
+@contextmanager
+def submitting(executor: Executor | None) -> Iterator[Submit]:
+    """How jobs get to ``executor``; without one, to a process for each processor of this machine."""
+    if executor is not None:
+        given = executor
+        yield lambda job: given.submit(jobs.run, job)
+        return
+    count = max(1, os.cpu_count() or 1)
+    threads = ThreadPoolExecutor(count, thread_name_prefix="attngen-tune")
+    processes = jobs.new_processes(count)
+
+    def submit(job: dict[str, Any]) -> Future[dict[str, Any]]:
+        return threads.submit(jobs.run_in, processes, job)
+
+    try:
+        yield submit
+    finally:
+        processes.kill()  # what is under way is not waited for
+        threads.shutdown(wait=True, cancel_futures=True)
+        processes.close()
