@@ -17,11 +17,11 @@ from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
-from attngen.planner.counted import known, rank_counted
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
+from attngen.planner.ranked import known, rank_counted
 from attngen.records.lookup import decisions_for
 from attngen.records.row import DECODE_ROWS, Decision
 from attngen.records.words import settled

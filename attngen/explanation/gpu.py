@@ -16,10 +16,10 @@ from attngen.pipeline import Generated
 from attngen.planner.choose import choose_plan
 from attngen.planner.cost import every_tile
 from attngen.planner.counted import counted as work_of
-from attngen.planner.counted import known as known_work
-from attngen.planner.counted import rank_counted
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
+from attngen.planner.ranked import known as known_work
+from attngen.planner.ranked import rank_counted
 from attngen.sample import Arguments
 from attngen.targets.target import Target
 

@@ -9,9 +9,9 @@ from attngen.errors import PlanError
 from attngen.explanation.price import Price, price_of
 from attngen.explanation.text import cell_text, sides
 from attngen.planner.choose import WorkOf
-from attngen.planner.counted import rank_counted
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.problem import Problem
+from attngen.planner.ranked import rank_counted
 from attngen.targets.cpu import CpuTarget
 from attngen.targets.target import Target
 

@@ -14,8 +14,8 @@ import pytest
 from attngen.language import toml
 from attngen.pipeline import problem_of
 from attngen.planner.choose import rank_plans
-from attngen.planner.counted import known
 from attngen.planner.feasibility import judge
+from attngen.planner.ranked import known
 from attngen.targets.load import find_target, load_targets
 from attngen.targets.target import Target
 from tests.planner.sweeps.compare import DOCUMENT, Judged, compiled_us, facts, judged, lines

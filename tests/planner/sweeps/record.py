@@ -17,8 +17,8 @@ from attngen.building.workers import Workers
 from attngen.language.spec import AttentionSpec
 from attngen.pipeline import problem_of
 from attngen.planner.choose import rank_plans
-from attngen.planner.counted import known, rank_counted
 from attngen.planner.plan import Plan
+from attngen.planner.ranked import known, rank_counted
 from attngen.targets.load import find_target
 
 ARCHITECTURES, WIDTHS = ("sm_80", "sm_90", "sm_100"), (64, 128)
