@@ -147,6 +147,8 @@ def test_the_fingerprint_changes_with_the_content() -> None:
         spec(mask=ag.sliding_window("V"), params={"V": "int32"}),
         spec(mask=ag.document(cu_seqlens=[0, 3])),
         spec(mask=ag.causal()),
+        spec(mask="(q - kv) % 7 == q"),
+        spec(mask="(q - kv) % 7 == kv"),  # the same operations on others
     ]
     assert len({variant.fingerprint for variant in variants}) == len(variants)
 

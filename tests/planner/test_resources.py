@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -119,3 +120,12 @@ def test_occupancy_as_the_driver_counts_it(registers: int, occupancy: int) -> No
     near = [usage for row, usage in usages if int(row["occupancy"]) == occupancy]
     assert near
     assert all(abs(usage.occupancy - occupancy) <= 1 for usage in near)
+
+
+def test_occupancy_is_limited_by_shared_memory() -> None:
+    target = find_target("a100")
+    few = Candidate(64, 64, 4, 1, 1, (64,), (64,), False)
+    small, large = (estimate(candidate, problem(64), target) for candidate in (few, replace(few, num_stages=4)))
+    held = target.smem_per_sm // (large.shared_bytes + target.smem_reserved_per_block)
+    assert large.occupancy <= held < 4
+    assert small.shared_bytes < large.shared_bytes

@@ -142,6 +142,8 @@ def long_way_when_needed() -> dict[str, Any]:
     answer["misaligned"] = is_short(lambda: f(odd, k, v, **given), f)
     answer["kernels after misaligned"] = kernels(f)
     answer["again"] = is_short(lambda: f(q, k, v, **given), f)
+    halves = [x.half() for x in (q, k, v)]
+    answer["another dtype"] = is_short(lambda: f(*halves, **given), f)
     before = last_launch()[1][7]
     f.captured["doc"].fill_(0)
     answer["captured changed"] = is_short(lambda: f(q, k, v, **given), f)

@@ -47,7 +47,7 @@ def test_one_tensor_as_q_k_and_v_is_not_recorded_as_one_argument(facts: Any) -> 
 def test_short_way_is_left_when_it_would_be_wrong(facts: Any) -> None:
     seen = facts["long_way_when_needed"]
     taken = ("warm", "again", "settled", "replaced", "no_grad")
-    left = ("misaligned", "captured changed", "replaced by another", "profiled")
+    left = ("misaligned", "another dtype", "captured changed", "replaced by another", "profiled")
     assert {name: seen[name] for name in taken + left} == dict.fromkeys(taken, True) | dict.fromkeys(left, False)
     assert seen["made anew"], "tensors derived from a changed tensor must be made again"
     assert (seen["kernels"], seen["kernels after misaligned"]) == (1, 2)

@@ -59,6 +59,13 @@ def test_damage_is_seen_and_healed(tmp_path: Path, damage: str, victim: str) -> 
     assert healed.source == SOURCE
 
 
+def test_facts_beside_a_source_are_not_believed_when_changed(tmp_path: Path) -> None:
+    Cache(tmp_path).put(IDENTITY, SOURCE, {"plan": {"block_m": 128}})
+    (entry,) = (tmp_path / "entries").iterdir()
+    entry.write_text(entry.read_text().replace("128", "129"))
+    assert Cache(tmp_path).get(IDENTITY) is None
+
+
 def test_another_entry_under_a_name_is_not_believed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put(IDENTITY, SOURCE)

@@ -1,0 +1,74 @@
+"""What tells kernels and tile lists apart: dtype, target, plan, and the numbers that a list depends on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import attngen as ag
+from attngen.runtime import triton_way
+from attngen.runtime.request import Request
+from attngen.runtime.triton_way import TritonWay
+from tests.runtime.sample import SampleSpec, attention, emitted
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+
+def test_a_source_is_stored_by_plan_dtype_target_and_kind() -> None:
+    variant = attention(SampleSpec(captured={"doc": torch.zeros(4, dtype=torch.int32)})).variant
+    requests = [Request("bf16", "h100", False), Request("fp16", "h100", False), Request("bf16", "a100", False)]
+    requests.append(Request("bf16", "h100", True))
+    identities = [variant.identity(request, "a plan") for request in requests]
+    identities.append(variant.identity(requests[0], "another plan"))
+    assert len({tuple(sorted(one.items())) for one in identities}) == len(identities)
+
+
+def test_each_dtype_has_a_kernel_of_its_own(tmp_path: Path) -> None:
+    attend = ag.compile(ag.AttentionSpec("dtypes", 1, 16, mask=ag.causal()), backend="triton")
+    for dtype in (torch.float32, torch.float16):
+        attend(*(torch.randn(1, 1, 17, 16).to(dtype) for _ in range(3)))
+    assert {request.dtype for request in attend.loaded} == {"fp32", "fp16"}
+
+
+def test_a_kernel_is_for_the_device_of_the_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_way, "target_of", lambda q: "mi300x")
+    f = attention(SampleSpec(captured={"doc": torch.zeros(4, dtype=torch.int32)}))
+    way = TritonWay.__new__(TritonWay)
+    way.variant, way.interpret = f.variant, False
+    call = SimpleNamespace(tensors=[torch.zeros(1, 4, 17, 16)], sizes=SimpleNamespace(m=17))
+    assert way.request(call).target == "mi300x"  # type: ignore[arg-type]
+
+
+def test_a_tile_list_is_made_for_the_numbers_of_its_call() -> None:
+    """A window of a parameter and flags of keys: no closed form, so a list, which another number must not meet."""
+    mask = "causal & sliding_window(W) & key_flags[kv]"
+    spec = ag.AttentionSpec(
+        "chosen", 1, 16, mask=mask, params={"W": "int32"}, tensors={"key_flags": (("N",), "bool")}, blocks=(16, 16)
+    )
+    attend = ag.compile(spec, backend="triton")
+    flags, (q, k, v) = torch.ones(70, dtype=torch.bool), (torch.randn(1, 1, 70, 16) for _ in range(3))
+    for number in (5, 60, 20):
+        out = attend(q, k, v, W=number, key_flags=flags)
+        exact, _ = ag.reference(spec, q, k, v, W=number, key_flags=flags)
+        torch.testing.assert_close(out.double(), torch.from_numpy(exact), rtol=1e-4, atol=1e-5)
+    (loaded,) = attend.loaded.values()
+    assert loaded.module.TILE_LIST
+
+
+def test_sources_are_emitted_once_for_each_request() -> None:
+    seen: list[Request] = []
+    f = attention(
+        SampleSpec(captured={"doc": torch.zeros(20, dtype=torch.int32)}),
+        emit=lambda request: seen.append(request) or emitted(request),  # type: ignore[func-returns-value]
+    )
+    q, k, v = (torch.randn(1, heads, 20, 16) for heads in (4, 2, 2))
+    for _ in range(2):
+        f(q, k, v, slopes=torch.rand(4), W=5, temperature=1.0)
+    assert len(seen) == 1 and os.environ["TRITON_INTERPRET"] == "1"
