@@ -14,7 +14,7 @@ import torch
 
 from tests.support.stub_driver import StubDriver
 
-WAYS = ("broken", "wrong", "quick")
+WAYS = ("broken", "wrong", "past", "quick")
 USUAL_S, QUICK_S, WRITE_S = 1e-3, 0.5e-3, 20e-3
 
 
@@ -45,6 +45,9 @@ class Launcher:
         given["Out"].copy_(scores.softmax(-1) @ given["V"].float())
         if way == "wrong":
             given["Out"][..., -1] = 0
+        if way == "past":
+            out = given["Out"]
+            out.as_strided((1,), (1,), out.storage_offset() + out.numel()).fill_(0.0)
         Clock.now += (QUICK_S if way == "quick" else USUAL_S) * (1.0 if Clock.cold else 0.1)
         Clock.cold = False
 

@@ -9,6 +9,7 @@ import pytest
 
 import attngen as ag
 from attngen.errors import UnsupportedError
+from attngen.records.row import Decision
 from attngen.records.store import Store
 from attngen.targets.load import find_target
 from attngen.tune.effort import EFFORTS, Effort
@@ -24,7 +25,7 @@ from tests.tune.stubbed_gpu import QUICK_S, USUAL_S  # noqa: E402  # it needs to
 
 SPEC = ag.AttentionSpec(name="causal", heads=2, head_dim=32, mask=ag.causal(), dtype="fp16")
 DEVICE = "NVIDIA H100 80GB HBM3"
-FEW = Effort("quick", 4, 4, 2, 2, 5, 0.002, 1e6, 1, learn=False)
+FEW = Effort("quick", 5, 5, 2, 2, 5, 0.002, 1e6, 1, learn=False)
 
 
 def test_a_sweep_with_everything_but_launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,14 +36,15 @@ def test_a_sweep_with_everything_but_launches(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("attngen.tune.job.WORKER", "tests.tune.stubbed_gpu")
     h100 = find_target("h100")
     kernels = GpuKernels(SPEC, h100, DEVICE, "fp16", Shape(1, 256, 256), tmp_path)
-    broken, wrong, quick, usual = (dict(one) for one in propose(kernels.space, {}, FEW))
-    monkeypatch.setenv("STUBBED_GPU", json.dumps({"broken": broken, "wrong": wrong, "quick": quick}))
+    broken, wrong, past, quick, usual = (dict(one) for one in propose(kernels.space, {}, FEW))
+    monkeypatch.setenv("STUBBED_GPU", json.dumps({"broken": broken, "wrong": wrong, "past": past, "quick": quick}))
     path = tmp_path / "store.sqlite"
     (result,) = tune(SPEC, [256], "h100", store=path).results
     reasons = {tuple(plan.items()): reason for plan, reason in result.failures}
-    assert set(reasons) == {tuple(broken.items()), tuple(wrong.items())}, "each failure costs itself alone"
+    assert set(reasons) == {tuple(one.items()) for one in (broken, wrong, past)}, "each failure costs itself alone"
     assert "illegal memory access" in reasons[tuple(broken.items())]
     assert reasons[tuple(wrong.items())].startswith("wrong: ")
+    assert reasons[tuple(past.items())].endswith("wrong: it wrote past the rows of out")
     assert result.decided and dict(result.best) == quick
     assert result.ratio == pytest.approx(USUAL_S / QUICK_S)
 
@@ -95,6 +97,26 @@ def test_every_kind_of_call_reaches_its_launcher(spec: ag.AttentionSpec, tmp_pat
             assert mine.stride() == theirs.stride()
         assert all(output.intact and torch.isnan(output.tensor).all() for output in launch._outputs.values())
     assert job["flush_bytes"] == 2 * find_target("h100").l2_bytes
+
+
+def test_compile_takes_what_was_decided_on_this_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNGEN_CACHE_DIR", str(tmp_path))
+    kernels = GpuKernels(SPEC, find_target("h100"), DEVICE, "fp16", Shape(1, 256, 256), tmp_path)
+    untuned = kernels.space.untuned
+    other = next(one for one in kernels.space.ordered if one != untuned)
+    made, at = kernels.configuration(other), "2199-01-01T00:00:00+00:00"
+    decided = Decision(kernels.subject, made, dict(untuned), 1.5, 0.0, tried=4, failed=0, sweep="one", at=at)
+    with Store.open() as store:
+        store.decide(decided)
+
+    def fields(device: str) -> tuple[tuple[str, int], ...]:
+        monkeypatch.setattr("attngen.targets.probe.device_arch", lambda: (device, "sm_90"))
+        plan = ag.pipeline.generate_tuned(SPEC, "sm_90").gpu_plan
+        assert any("tuned on 2199-01-01" in line for line in plan.reasons) == (device == DEVICE)
+        return tuple((name, getattr(plan, name)) for name, _ in untuned)
+
+    assert fields(DEVICE) == other
+    assert fields("NVIDIA H200") == untuned, "times of another GPU say nothing here"
 
 
 def test_a_small_cache_is_overwritten_generously() -> None:
