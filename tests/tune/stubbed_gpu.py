@@ -14,7 +14,8 @@ import torch
 
 from tests.support.stub_driver import StubDriver
 
-WAYS = ("broken", "wrong", "past", "quick")
+WAYS = ("broken", "wrong", "far", "past", "quick")
+"""What a launch of a plan does: ``far`` is wrong beyond row 200."""
 USUAL_S, QUICK_S, WRITE_S = 1e-3, 0.5e-3, 20e-3
 
 
@@ -45,6 +46,8 @@ class Launcher:
         given["Out"].copy_(scores.softmax(-1) @ given["V"].float())
         if way == "wrong":
             given["Out"][..., -1] = 0
+        if way == "far":
+            given["Out"][..., 200:, -1] = 0
         if way == "past":
             out = given["Out"]
             out.as_strided((1,), (1,), out.storage_offset() + out.numel()).fill_(0.0)

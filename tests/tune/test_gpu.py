@@ -25,7 +25,7 @@ from tests.tune.stubbed_gpu import QUICK_S, USUAL_S  # noqa: E402  # it needs to
 
 SPEC = ag.AttentionSpec(name="causal", heads=2, head_dim=32, mask=ag.causal(), dtype="fp16")
 DEVICE = "NVIDIA H100 80GB HBM3"
-FEW = Effort("quick", 5, 5, 2, 2, 5, 0.002, 1e6, 1, learn=False)
+FEW = Effort("quick", 6, 6, 2, 2, 5, 0.002, 1e6, 1, learn=False)
 
 
 def test_a_sweep_with_everything_but_launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +36,16 @@ def test_a_sweep_with_everything_but_launches(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("attngen.tune.job.WORKER", "tests.tune.stubbed_gpu")
     h100 = find_target("h100")
     kernels = GpuKernels(SPEC, h100, DEVICE, "fp16", Shape(1, 256, 256), tmp_path)
-    broken, wrong, past, quick, usual = (dict(one) for one in propose(kernels.space, {}, FEW))
-    monkeypatch.setenv("STUBBED_GPU", json.dumps({"broken": broken, "wrong": wrong, "past": past, "quick": quick}))
+    broken, wrong, far, past, quick, usual = (dict(one) for one in propose(kernels.space, {}, FEW))
+    ways = {"broken": broken, "wrong": wrong, "far": far, "past": past, "quick": quick}
+    monkeypatch.setenv("STUBBED_GPU", json.dumps(ways))
     path = tmp_path / "store.sqlite"
     (result,) = tune(SPEC, [256], "h100", store=path).results
     reasons = {tuple(plan.items()): reason for plan, reason in result.failures}
-    assert set(reasons) == {tuple(one.items()) for one in (broken, wrong, past)}, "each failure costs itself alone"
+    assert set(reasons) == {tuple(one.items()) for one in (broken, wrong, far, past)}, "each failure costs itself alone"
     assert "illegal memory access" in reasons[tuple(broken.items())]
-    assert reasons[tuple(wrong.items())].startswith("wrong: ")
+    assert "plain fp16" in reasons[tuple(wrong.items())], "by the oracle, on the small case"
+    assert "to another plan" in reasons[tuple(far.items())], "by the untuned plan, on the real shape"
     assert reasons[tuple(past.items())].endswith("wrong: it wrote past the rows of out")
     assert result.decided and dict(result.best) == quick
     assert result.ratio == pytest.approx(USUAL_S / QUICK_S)
