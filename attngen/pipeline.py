@@ -17,6 +17,7 @@ from attngen.graph.node import AttentionGraph, AttentionOp
 from attngen.graph.passes import run_passes
 from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
+from attngen.planner.choose import rank_plans
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
@@ -31,6 +32,7 @@ from attngen.runtime.native.probed import stored_rates
 from attngen.runtime.request import Emitted, Request
 from attngen.targets.cpu import CoreRates, find_cpu
 from attngen.targets.load import find_target
+from attngen.targets.probe import device_name
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
 
@@ -128,9 +130,10 @@ def generate_tuned(
     make = partial(generate, spec, target, dtype=dtype, seqlen=seqlen, seqlen_q=seqlen_q, command=command, rates=rates)
     decode, cpu = seqlen_q is not None and seqlen_q <= DECODE_ROWS, find_cpu(target)
     found = decisions(spec, target, dtype, decode=decode)
-    if not found or cpu is None:
+    if not found:
         return make()
-    untuned = choose_cpu_plan(problem_of(spec, dtype, 1 if decode else None), cpu, rates=rates)
+    problem = problem_of(spec, dtype, 1 if decode else None)
+    untuned = choose_cpu_plan(problem, cpu, rates=rates) if cpu else rank_plans(problem, find_target(target))[0]
     plan, said, remarks = settled(found, {name: getattr(untuned, name, None) for name in found[0].untuned})
     try:
         made = make(plan=plan, remarks=remarks)
@@ -143,9 +146,12 @@ def generate_tuned(
 def decisions(spec: AttentionSpec, target: str, dtype: str | None, *, decode: bool) -> tuple[Decision, ...]:
     """What was decided from times on this machine, the decision for kernels of all lengths first."""
     cpu = find_cpu(target)
-    if cpu is None:  # kernels are not timed on GPUs yet
-        return ()
-    return decisions_for(spec.fingerprint, dtype or spec.dtype or DEFAULT_DTYPE, cpu.arch, processor(), decode)
+    element = dtype or spec.dtype or DEFAULT_DTYPE
+    if cpu is not None:
+        return decisions_for(spec.fingerprint, element, cpu.arch, processor(), decode)
+    found = decisions_for(spec.fingerprint, element, find_target(target).arch, None, decode)
+    here = device_name() if found else ""  # torch is slow to import: only where there is something to be said
+    return tuple(one for one in found if one.subject.device == here)
 
 
 @lru_cache(maxsize=256)

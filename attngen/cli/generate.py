@@ -54,6 +54,7 @@ def _generate_one(
     if output is not None:
         check_target_file(output)
     from attngen import pipeline
+    from attngen.targets.cpu import find_cpu
 
     command = f"attngen generate {path} --target {target}"
     command += f" --dtype {dtype}" if dtype else ""
@@ -63,7 +64,8 @@ def _generate_one(
         if plan is not None:
             raise SpecError("--tuned chooses the plan", place="--plan", remedy="leave one of them out")
         if not pipeline.decisions(loaded, target, dtype, decode=False):
-            remedy = f"attngen tune {path} --target cpu (on the machine that is meant), and --dtype as here"
+            here = "cpu" if find_cpu(target) else target
+            remedy = f"attngen tune {path} --target {here} (on the machine that is meant), and --dtype as here"
             raise SpecError(f"nothing was tuned for {target}", place="--tuned", remedy=remedy)
         made = pipeline.generate_tuned(loaded, target, dtype=dtype, command=f"{command} --tuned")
     else:

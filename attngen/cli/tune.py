@@ -22,7 +22,7 @@ _SHOWN = 5
 def tune(
     spec: SpecPath,
     target: Annotated[
-        str, typer.Option("--target", "-t", metavar="T", help="cpu: this machine. A GPU only with --static.")
+        str, typer.Option("--target", "-t", metavar="T", help="cpu: this machine. A GPU that is here, else --static.")
     ] = "cpu",
     seqlen: Annotated[
         str, typer.Option("--seqlen", "-n", metavar="N,...", help="Keys, and queries too unless --queries is given.")

@@ -17,21 +17,22 @@ VARIABLE = "ATTNGEN_TUNED"
 
 
 def decisions_for(
-    spec_fingerprint: str, dtype: str, target: str, device: str, decode: bool, *, path: Path | None = None
+    spec_fingerprint: str, dtype: str, target: str, device: str | None, decode: bool, *, path: Path | None = None
 ) -> tuple[Decision, ...]:
     """What was decided for calls of this kind: the one that stands for all lengths first, see `tuned_plan`.
 
+    ``device`` None: times of any device.
     Empty when nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning.
     """
     path = path or default_root() / "records.sqlite"
     if os.environ.get(VARIABLE) == "0":
         return ()
-    asked = (spec_fingerprint, dtype, target, device, decode)
+    asked = (spec_fingerprint, dtype, target, decode)
     try:
         if not path.exists():
             return ()
         with Store.open(path, readonly=True) as store:
-            found = [one for one in store.decisions() if _asked(one) == asked]
+            found = [one for one in store.decisions() if _asked(one) == asked and _is_of(one, device)]
         for one in found:
             checked_overrides(one.configuration.plan)
     except (AttngenError, OSError) as error:
@@ -54,7 +55,13 @@ def tuned_plan(
     return checked_overrides(found[0].configuration.plan) if found else None
 
 
-def _asked(decision: Decision) -> tuple[str, str, str, str, bool]:
+def _asked(decision: Decision) -> tuple[str, str, str, bool]:
     subject = decision.subject
-    device = subject.device if subject.kind == "timed" else ""
-    return subject.spec, subject.dtype, subject.target, device, subject.decode
+    return subject.spec, subject.dtype, subject.target, subject.decode
+
+
+def _is_of(decision: Decision, device: str | None) -> bool:
+    subject = decision.subject
+    if device is None:
+        return subject.kind == "timed"
+    return device == (subject.device if subject.kind == "timed" else "")

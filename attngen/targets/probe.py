@@ -65,3 +65,11 @@ def device_arch(index: int = 0) -> tuple[str, str]:
 def probe_target(index: int = 0) -> Target:
     """The target of GPU ``index`` as torch counts them."""
     return match_device(*device_arch(index))
+
+
+def device_name() -> str:
+    """What torch calls the first GPU of this machine; "" where it sees none."""
+    try:
+        return device_arch()[0]
+    except RuntimeMissingError:
+        return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from attngen.emit.cpu.interface import Interface, Meaning
 from attngen.runtime.native.pack import Packed
+from attngen.runtime.tensors import dtype_name
 
 GUARD = 4096
 """Bytes of 0xFF before and after a tensor: NaN in every format of floats."""
@@ -38,6 +39,11 @@ class Files:
                 file.write(b"\xff" * (GUARD - content.nbytes % 64))
             self._known[key] = (path, tensor)
         return self._known[key][0]
+
+    def described(self, tensor: Any) -> dict[str, Any]:
+        """A tensor as plain data, for a process that makes it again on a device."""
+        shape, stride = list(tensor.shape), list(tensor.stride())
+        return {"file": str(self.path_of(tensor)), "dtype": dtype_name(tensor), "shape": shape, "stride": stride}
 
     def call(self, interface: Interface, packed: Packed, data: Sequence[Any], named: Sequence[Any]) -> dict[str, Any]:
         """A packed call as plain data: an address becomes the file of its tensor, or the name of an output.

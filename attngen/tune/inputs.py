@@ -1,4 +1,4 @@
-"""The tensors of one call of a native kernel, and that call as plain data for any plan of it."""
+"""The tensors of one call of a kernel, and that call as plain data for any plan of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.way import packed_call
 from attngen.runtime.request import Emitted
-from attngen.runtime.tensors import Checker, Sizes
+from attngen.runtime.tensors import Checker, Sizes, dtype_name
 from attngen.runtime.variant import Call
 from attngen.tune.files import Files
 
@@ -40,3 +40,21 @@ class Inputs:
         assert emitted.interface is not None
         packed = packed_call(self._variant, emitted, self.data, self._call)
         return self._files.call(emitted.interface, packed, self.data, list(self._call.named.values()))
+
+    def launch(self, emitted: Emitted) -> dict[str, Any]:
+        """What the launcher of an emitted Triton source takes."""
+        described, call = self._files.described, self._call
+        *inputs, out, lse = self.data
+        lists = self._variant.tile_lists(emitted, emitted, call) if emitted.schedule.tile_list else None
+        return {
+            "inputs": [described(x) for x in inputs],
+            "outputs": {name: _output(x) for name, x in (("out", out), ("lse", lse)) if x is not None},
+            "named": {name: described(x) for name, x in call.named.items()},
+            "params": dict(call.params),
+            "tiles": None if lists is None else [described(x) for x in lists],
+            "dtype": dtype_name(out),
+        }
+
+
+def _output(tensor: Any) -> dict[str, Any]:
+    return {"shape": list(tensor.shape), "dtype": dtype_name(tensor)}

@@ -42,9 +42,9 @@ def run_in(processes: Processes, job: Mapping[str, Any]) -> dict[str, Any]:
         if job["do"] == "compile":
             return {"library": library}
         job = {**job, "library": library, "source": ""}
-    elif job["do"] == "compile":
+    elif job["kind"] != "gpu" and job["do"] == "compile":
         return {}
-    if job["do"] == "time":
+    if job["do"] == "time" or job["kind"] == "gpu":  # on a GPU all that runs beside it would be in what is timed
         with one_at_a_time(str(job.get("device", "cpu"))):
             return _ask(processes, job)
     return _ask(processes, job)
@@ -52,7 +52,7 @@ def run_in(processes: Processes, job: Mapping[str, Any]) -> dict[str, Any]:
 
 def new_processes(count: int) -> Processes:
     """Processes that run kernels: one thread each, and none of the variables that change what is measured."""
-    environment = {**inherited(("LD_PRELOAD",)), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**inherited(("LD_PRELOAD", "TRITON_INTERPRET")), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return Processes(WORKER, count, environment, LIMIT_S)
 
 

@@ -20,6 +20,7 @@ from attngen.runtime.native.compiler import find_compiler
 from attngen.runtime.native.isa import detect
 from attngen.runtime.native.library import Run, load_library, pool, runner_of
 from attngen.tune.files import GUARD
+from attngen.tune.yardstick import KernelFailed, judged
 
 Array = NDArray[Any]
 
@@ -29,10 +30,6 @@ _MOST_CALLS = 64
 _LONG_S = 0.15
 _PER_READING_S = 2e-4
 """Calls shorter than this are timed several at a time: reading the clock would be part of what is measured."""
-
-
-class KernelFailed(Exception):
-    """The kernel itself said that it could not."""
 
 
 class Loaded:
@@ -108,53 +105,7 @@ class Kernel:
         return Loaded(self._run, case)
 
     def check(self, small: Mapping[str, Any], large: Mapping[str, Any], baseline: Path) -> dict[str, Any]:
-        """The small case against the oracle's answer, the large one against the untuned plan's result.
-
-        The first kernel that comes, the untuned one, leaves that result at ``baseline``.
-        """
-        wrong, error = _against_oracle(self.on(small).fresh(), small["expected"], small["dtype"])
-        if wrong:
-            return {"failed": f"wrong: {wrong[0]}"}
-        made = self.on(large).fresh()
-        if not baseline.exists():
-            part = baseline.with_suffix(f".{os.getpid()}")
-            with open(part, "wb") as file:
-                np.savez(file, allow_pickle=False, **made)
-            os.replace(part, baseline)
-            return {"error": error}
-        with np.load(baseline) as known:
-            wrong = _against_untuned(made, dict(known), large["allowed"], large["dtype"])
-        return {"failed": f"wrong: {wrong[0]}"} if wrong else {"error": error}
-
-
-def _against_oracle(made: Mapping[str, Array], expected: Mapping[str, Any], dtype: str) -> tuple[list[str], float]:
-    """What is wrong, and the error as a multiple of plain PyTorch's (root mean square)."""
-    from attngen.checking.policy import Error, compare
-
-    with np.load(expected["file"]) as exact:
-        known = dict(exact)
-    noise, noise_rms, noise_lse = expected["noises"]
-    wrong = compare("out", made["out"], known["out"], known["plain_out"], dtype, noise, noise_rms)
-    if "lse" in made:
-        kind = "fp64" if dtype == "fp64" else "fp32"
-        wrong += compare("lse", made["lse"], known["lse"], known["plain_lse"], kind, noise_lse, noise_lse)
-    mine, theirs = (Error.of(np.asarray(x, np.float64), known["out"]).rms for x in (made["out"], known["plain_out"]))
-    return wrong, mine / theirs if theirs else 0.0
-
-
-def _against_untuned(
-    made: Mapping[str, Array], known: Mapping[str, Array], allowed: Mapping[str, Any], dtype: str
-) -> list[str]:
-    """What is allowed: the errors of plain PyTorch on the small case by the policy's factor, and rounding noise."""
-    from attngen.checking.policy import agree, noises
-
-    noise, _, noise_lse = noises(known["out"], np.array([allowed["v_top"]]), allowed["scores"], dtype)
-    _, noise_rms, _ = noises(known["out"], np.array([allowed["v_rms"]]), allowed["scores"], dtype)
-    wrong = agree("out", made["out"], known["out"], allowed["out"] + noise, allowed["out_rms"] + noise_rms)
-    if "lse" in made:
-        most, least = allowed["lse"] + noise_lse, allowed["lse_rms"] + noise_lse
-        wrong += agree("lse", made["lse"], known["lse"], most, least)
-    return wrong
+        return judged(lambda case: self.on(case).fresh(), small, large, baseline)
 
 
 class _Output:

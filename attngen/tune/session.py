@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attngen.errors import SpecError, UnsupportedError
+from attngen.errors import SpecError
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.pipeline import DEFAULT_DTYPE
 from attngen.records.store import Store
@@ -20,8 +20,10 @@ from attngen.targets.cpu import find_cpu
 from attngen.targets.load import find_target
 from attngen.tune import job as jobs
 from attngen.tune.effort import Effort, effort_of
+from attngen.tune.gpu import GpuKernels, gpu_of_this_machine
+from attngen.tune.kernels import Kernels, Shape
 from attngen.tune.measurer import Submit
-from attngen.tune.native import NativeKernels, Shape
+from attngen.tune.native import NativeKernels
 from attngen.tune.result import Result, Tuned
 from attngen.tune.sweep import Report, Sweep
 
@@ -49,44 +51,49 @@ def tune(
     ``budget_s`` limits all shapes together. Every turn is a row of the store (a path, a `Store`, or None for the
     user's) as soon as it is made: a sweep that was killed goes on where it was, and measures nothing twice.
     ``params``: values of the spec's parameters, else made-up ones (`attngen.sample`). ``executor``: where jobs run
-    (`attngen.tune.job`), instead of two processes of this machine. ``static``: for a GPU target and without a GPU,
+    (`attngen.tune.job`), instead of processes of this machine. ``static``: for a GPU target and without a GPU,
     rank compiled plans by the model (`attngen.tune.static`); such results never mix with times.
 
-    Native kernels are timed by the CPU time of one thread. Ctrl-C ends with what is known, ``interrupted`` set.
+    Native kernels are timed by the CPU time of one thread, Triton kernels by events of the GPU, which must be of the
+    architecture of ``target`` (UnsupportedError). Ctrl-C ends with what is known, ``interrupted`` set.
     """
     as_spec(spec)
     chosen, wanted = effort_of(effort), [_shape(one) for one in shapes]
     if not wanted:
         raise SpecError("no shape", place="shapes", remedy="give a length, for example shapes=[4096]")
-    cpu = find_cpu(target or ANY_CPU)
-    if cpu is None:
-        device = find_target(target or "")
-        if not static:
-            raise UnsupportedError(
-                f"kernels are not timed on GPUs yet ({device.name})",
-                place="tune",
-                remedy="static=True (--static) ranks compiled plans without a GPU; or tune for the CPU",
+    if static:
+        if find_cpu(target or ANY_CPU):
+            raise SpecError(
+                "a CPU needs no static ranking", place="static", remedy="leave static out: it is timed here"
             )
         from attngen.tune.static import tune_static
 
         with opened(store) as kept:
-            results = tune_static(spec, device, dtype, wanted, chosen, kept, budget_s, progress)
+            results = tune_static(spec, find_target(target or ""), dtype, wanted, chosen, kept, budget_s, progress)
             return Tuned(results, str(kept.path))
-    if static:
-        raise SpecError("a CPU needs no static ranking", place="static", remedy="leave static out: it is timed here")
-    here = detect(target)
-    element = dtype or spec.dtype or DEFAULT_DTYPE
-    results_: list[Result] = []
-    with opened(store) as kept, submitting(executor) as submit:
+    make, count = _measured(spec, target, dtype or spec.dtype or DEFAULT_DTYPE, params)
+    done: list[Result] = []
+    with opened(store) as kept, submitting(executor, count) as submit:
         for i, shape in enumerate(wanted):
-            left = chosen.budget_s if budget_s is None else (budget_s - sum(r.seconds for r in results_))
+            left = chosen.budget_s if budget_s is None else (budget_s - sum(r.seconds for r in done))
             share = left if budget_s is None else left / (len(wanted) - i)
             with tempfile.TemporaryDirectory(prefix="attngen-tune-", ignore_cleanup_errors=True) as folder:
-                kernels = NativeKernels(spec, here, element, shape, Path(folder), params)
-                results_.append(sweep(kernels, kept, submit, chosen, str(shape), share, progress))
-            if results_[-1].interrupted:
+                kernels = make(shape, Path(folder))
+                done.append(sweep(kernels, kept, submit, chosen, str(shape), share, progress))
+            if done[-1].interrupted:
                 break
-        return Tuned(tuple(results_), str(kept.path))
+        return Tuned(tuple(done), str(kept.path))
+
+
+def _measured(
+    spec: AttentionSpec, target: str | None, dtype: str, params: Mapping[str, int | float] | None
+) -> tuple[Callable[[Shape, Path], Kernels], int]:
+    """What makes the kernels of a shape on this machine, and how many processes run them: one a GPU."""
+    if find_cpu(target or ANY_CPU):
+        here = detect(target)
+        return lambda shape, folder: NativeKernels(spec, here, dtype, shape, folder, params), os.cpu_count() or 1
+    name, gpu = gpu_of_this_machine(find_target(target or ""))
+    return lambda shape, folder: GpuKernels(spec, gpu, name, dtype, shape, folder, params), 1
 
 
 def sweep(
@@ -115,13 +122,13 @@ def opened(store: Store | Path | str | None) -> Iterator[Store]:
 
 
 @contextmanager
-def submitting(executor: Executor | None) -> Iterator[Submit]:
-    """How jobs get to ``executor``; without one, to a process for each processor of this machine."""
+def submitting(executor: Executor | None, count: int = 0) -> Iterator[Submit]:
+    """How jobs get to ``executor``; without one, to ``count`` processes (0: one for each processor of this machine)."""
     if executor is not None:
         given = executor
         yield lambda job: given.submit(jobs.run, job)
         return
-    count = max(1, os.cpu_count() or 1)
+    count = count or os.cpu_count() or 1
     threads = ThreadPoolExecutor(count, thread_name_prefix="attngen-tune")
     processes = jobs.new_processes(count)
 

@@ -139,13 +139,20 @@ def _cpu_fragments(problem: Problem, target: CpuTarget, untuned: CpuPlan) -> tup
 GPU_FIELDS = ("block_m", "block_n", "num_warps", "num_stages")
 
 
-def gpu_space(problem: Problem, target: Target) -> tuple[Space, Mapping[Choice, Plan]]:
-    """The choices of a GPU plan, and the best plan of each: how keys are loaded is the planner's to say."""
+def gpu_space(problem: Problem, target: Target, untuned: Plan | None = None) -> tuple[Space, Mapping[Choice, Plan]]:
+    """The choices of a GPU plan, and the best plan of each: how keys are loaded is the planner's to say.
+
+    ``untuned``: what a compiler takes that does not know the lengths; else the best at those of ``problem``.
+    """
     best: dict[Choice, Plan] = {}
     for plan in rank_plans(problem, target):
-        best.setdefault(choice_of({name: getattr(plan, name) for name in GPU_FIELDS}), plan)
+        best.setdefault(_gpu_choice(plan), plan)
+    start = next(iter(best))
+    if untuned is not None:
+        start = _gpu_choice(untuned)
+        best.setdefault(start, untuned)
     sizes = {"block_m": BLOCK_M, "block_n": BLOCK_N, "num_warps": WARPS, "num_stages": STAGES}
-    fragments = tuple(Fragment(name, values) for name, values in sizes.items())
+    fragments = tuple(Fragment(name, values).with_value(dict(start)[name]) for name, values in sizes.items())
 
     def why_not(choice: Choice) -> list[str]:
         tried = candidates(problem, target, dict(choice))
@@ -153,4 +160,8 @@ def gpu_space(problem: Problem, target: Target) -> tuple[Space, Mapping[Choice, 
         return [] if any(one.ok for one in found) else [reason for one in found[:1] for reason in one.reasons]
 
     predicted = {choice: plan.predicted_us for choice, plan in best.items()}
-    return Space(fragments, next(iter(best)), why_not, tuple(best), predicted), best
+    return Space(fragments, start, why_not, tuple(best), predicted), best
+
+
+def _gpu_choice(plan: Plan) -> Choice:
+    return choice_of({name: getattr(plan, name) for name in GPU_FIELDS})

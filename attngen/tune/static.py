@@ -29,8 +29,8 @@ from attngen.records.store import Store
 from attngen.runtime.native.way import DECODE_ROWS
 from attngen.targets.target import Target
 from attngen.tune.effort import Effort
+from attngen.tune.kernels import Shape
 from attngen.tune.measure import now
-from attngen.tune.native import Shape
 from attngen.tune.result import Progress, Result
 from attngen.tune.space import GPU_FIELDS, gpu_space
 from attngen.tune.sweep import Report

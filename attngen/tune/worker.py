@@ -58,6 +58,13 @@ def _loaded(kernel: Kernel, name: str, request: Mapping[str, Any]) -> Loaded:
     return made
 
 
+def _gpu(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A Triton kernel, compiled, checked or timed on the device."""
+    from attngen.tune.gpu_kernel import answer
+
+    return answer(request)
+
+
 def _replay(request: Mapping[str, Any]) -> dict[str, Any]:
     """What a recorded sweep has for this configuration: nothing is run."""
     return _recorded(request["file"]).answer(request)
@@ -70,7 +77,11 @@ def _recorded(file: str) -> Recorded:
     return Recorded.load(Path(file))
 
 
-_ANSWERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"native": _native, "replay": _replay}
+_ANSWERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "native": _native,
+    "gpu": _gpu,
+    "replay": _replay,
+}
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="batch times length, decoding excepted")
     parser.add_argument("--dtype", choices=("bf16", "fp16"), default="bf16")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="timed calls of each rival")
+    parser.add_argument("--tune", action="store_true", help="attngen's plans: tuned first (else the untuned ones)")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks-gpu.md")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench-gpu.json")
     return parser.parse_args(arguments)
@@ -57,7 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = contextlib.nullcontext(Gpu())
     chosen: list[Workload] = list(workloads(options.only, options.dims, options.lengths, options.dtype, options.tokens))
     with context as device:
-        facts = {"GPU": device.name, **versions(), **{f"{k} before": v for k, v in device.clocks().items()}}
+        if not device.dry:
+            os.environ["ATTNGEN_TUNED"] = "1" if options.tune else "0"
+        if options.tune and not device.dry:
+            tuned(chosen)
+        plans = "tuned" if options.tune and not device.dry else "untuned"
+        facts = {
+            "GPU": device.name,
+            "plans": plans,
+            **versions(),
+            **{f"{k} before": v for k, v in device.clocks().items()},
+        }
         rounds = 2 if device.dry else options.rounds
         hidden = not sys.stderr.isatty()
         progress = track(chosen, "timing", console=Console(stderr=True), transient=True, disable=hidden)
@@ -75,6 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output.write_text(report.markdown(results, facts, rounds), encoding="utf-8")
         console.print(f"wrote {options.output} and {options.json}")
     return 1 if any(result.wrong for result in results) else 0
+
+
+def tuned(chosen: Sequence[Workload]) -> None:
+    """Decide on plans for this GPU: of a variant's lengths `attngen.compile` takes what is best for the longest."""
+    import attngen as ag
+    from attngen.targets.probe import probe_target
+
+    target = probe_target().arch
+    for work in track(chosen, "tuning", console=Console(stderr=True), transient=True):
+        ag.tune(work.spec(), [(work.batch, work.m, work.n)], target, dtype=work.dtype)
 
 
 def show(console: Console, results: Sequence[report.Result], facts: dict[str, str]) -> None:

@@ -178,7 +178,7 @@ def test_the_example_resumes_and_reports(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--target", "h100"), "not timed on GPUs yet"),
+        (("--target", "h100"), "--static"),
         (("--effort", "heroic"), "no effort"),
         (("--seqlen", "many"), "no list of lengths"),
         (("--seqlen", "0"), "no list of lengths"),
