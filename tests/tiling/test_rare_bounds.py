@@ -52,3 +52,11 @@ def test_a_list_for_packed_heads_holds_the_tiles_of_all_of_them() -> None:
         call.tensors["windows"][:] = wide
         for group in (0, 1):
             assert not judge(listed, call, 0, group).unsound
+
+
+@pytest.mark.parametrize("kv_tile", [16, 32, 64])
+def test_a_chunk_that_ends_between_tiles_visits_none_in_vain(kv_tile: int) -> None:
+    for size in (72, 80, 96):
+        schedule = build_schedule((pos // size == kv // size).expr, q_tile=16, kv_tile=kv_tile)
+        verdict = judge(schedule, random_call(np.random.default_rng(2), 1000, 1000), 0, 0)
+        assert not verdict.unsound and verdict.wasted == 0, size
