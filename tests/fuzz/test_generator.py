@@ -29,7 +29,8 @@ def test_every_entry_of_the_vocabulary_is_drawn() -> None:
     assert set(MASKS) == set(vocabulary.MASKS)
     assert set(SCORES) == set(vocabulary.SCORES)
     exported = {name for name in ag.__all__ if name.islower() and not name.startswith("_")}
-    verbs = {"build", "compile", "explain", "generate", "reference", "schedule", "find_target", "load_targets"}
+    verbs = {"build", "compile", "explain", "generate", "reference", "schedule", "tune"}
+    verbs |= {"find_target", "load_targets"}
     assert set(MASKS) | set(SCORES) | {"sigmoid"} == exported - verbs
     used = Counter(name for case in DRAWN for name in _entries(case))
     assert set(used) == set(MASKS) | set(SCORES), "and turns up in the stream"

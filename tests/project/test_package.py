@@ -67,15 +67,14 @@ def test_imports_are_declared() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = {
-        re.split(r"[<>=;\[ ]", line)[0] for line in [*project["dependencies"], *extras["torch"], *extras["plot"]]
-    }
+    optional = [line for name in ("torch", "plot", "tune", "ray") for line in extras[name]]
+    declared = {re.split(r"[<>=;\[ ]", line)[0] for line in [*project["dependencies"], *optional]}
     used = {
         name.split(".")[0]
         for path in FILES
         for name, _ in imports(ast.parse(path.read_text()))
         if name.split(".")[0] not in sys.stdlib_module_names
     } - {"attngen", ""}
-    used = {"triton" if name == "triton" else name for name in used}
+    used = {{"sklearn": "scikit-learn"}.get(name, name) for name in used}
     assert used <= declared | {"mpl_toolkits"}, f"imported and not declared: {used - declared}"
     assert declared - {"triton"} <= used | {"triton"}, f"declared and not imported: {declared - used}"
