@@ -80,8 +80,11 @@ INL vf at(const real *p) { return *(const vf *)p; }
 INL vf lanes(real x) { return x - vf{}; }
 INL vf lanes(vf x) { return x; }
 INL vi lanes(whole x) { return x - vi{}; }
-INL vi lanes(vi x) { return x; }
 INL vi lanes(bool x) { return -whole(x) - vi{}; }
+template <class T, class = decltype(T()[0])>  // also what comparisons give, for clang a type of its own
+INL vi lanes(T x) {
+  return (vi)x;
+}
 template <class T, T = 0>  // an integer that is no whole, such as a literal
 INL vi lanes(T x) {
   return whole(x) - vi{};

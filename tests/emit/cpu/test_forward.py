@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -126,3 +127,15 @@ def test_the_file_stands_alone(seqlen_q: int | None, tmp_path: Path) -> None:
     subprocess.run(["g++", "-std=c++17", *flags, "-c", "kernel.cpp"], **run)  # type: ignore[call-overload]
     subprocess.run(["gcc", *flags, "main.c", "kernel.o", "-o", "main", "-lm"], **run)  # type: ignore[call-overload]
     subprocess.run(["./main"], **run)  # type: ignore[call-overload]
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="needs clang++")
+@pytest.mark.parametrize("dtype", ["fp64", "fp32", "bf16"])
+def test_clang_takes_conditions_of_rows(tmp_path: Path, dtype: str) -> None:
+    """The result of comparing vectors has a type of its own there."""
+    spec = ag.AttentionSpec("rows", 1, 16, score="where(q, score, -inf)")
+    source = tmp_path / "kernel.cpp"
+    source.write_text(pipeline.generate(spec, "avx2", dtype=dtype).text)
+    command = ["clang++", "-std=c++17", "-march=x86-64-v3", "-fsyntax-only", "-w", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
