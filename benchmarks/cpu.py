@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-flex", action="store_true", help="FlexAttention compiles for seconds at each problem")
     parser.add_argument("--no-decode", action="store_true")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", nargs="?", const=PAGE, type=Path, help="write the page (docs/benchmarks.md)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch._dynamo.config.cache_size_limit = 1000
@@ -133,7 +133,7 @@ def main() -> None:
     RECORD.write_text(json.dumps(record, indent=1))
     text = page(record)
     if given.write:
-        PAGE.write_text(text)
+        given.write.write_text(text)
     print(text)
 
 
