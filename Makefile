@@ -5,7 +5,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-PYTEST_WORKERS ?= 2
+# one more than cores: many tests wait for a process of their own
+PYTEST_WORKERS ?= 3
+JOBS ?= 2
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
@@ -66,19 +68,19 @@ sweeps: setup ## plans made without a compiler beside the best of compiled sweep
 	@$(BIN)/python -m tests.planner.sweeps.compare
 
 fuzz: setup ## random cases of the whole language for an hour (FUZZ_MINUTES=60 FUZZ_SEED=1)
-	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
+	@$(BIN)/attngen fuzz --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(JOBS) --resume
 
 fuzz-cpu: setup ## the same cases of native kernels, larger and far more of them (FUZZ_MINUTES, FUZZ_SEED)
-	@$(BIN)/attngen fuzz --backend cpu --only kernels --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS) --resume
+	@$(BIN)/attngen fuzz --backend cpu --only kernels --minutes $${FUZZ_MINUTES:-60} --seed $${FUZZ_SEED:-1} --jobs $(JOBS) --resume
 
 fuzz-san: setup ## native kernels under AddressSanitizer and UndefinedBehaviorSanitizer (FUZZ_CASES=2000)
-	@$(BIN)/attngen fuzz --backend cpu --sanitize --only kernels --cases $${FUZZ_CASES:-2000} --seed $${FUZZ_SEED:-1} --jobs $(PYTEST_WORKERS)
+	@$(BIN)/attngen fuzz --backend cpu --sanitize --only kernels --cases $${FUZZ_CASES:-2000} --seed $${FUZZ_SEED:-1} --jobs $(JOBS)
 
 mutants: setup ## deliberate faults in copies of the code: does some test notice each?
 	@$(BIN)/python -m tests.mutants.run
 
 versions: setup ## the core of the tests and builds on Triton 3.6 to 3.9, an environment each (ARGS="3.8.0 3.9.0")
-	@$(BIN)/python -m tests.versions.run --jobs $(PYTEST_WORKERS) $(ARGS)
+	@$(BIN)/python -m tests.versions.run --jobs $(JOBS) $(ARGS)
 
 test-gpu: setup ## kernels on the GPU of this machine against the oracle (ARGS=--dry-run: all but the launches)
 	@ATTNGEN_TEST_ON=gpu $(BIN)/python -m pytest -q tests/gpu/test_oracle.py $(ARGS)
