@@ -19,12 +19,13 @@ from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import rank_plans
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
+from attngen.planner.decode import DECODE_ROWS
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.planner.ranked import known, rank_counted
 from attngen.records.lookup import decisions_for
-from attngen.records.row import DECODE_ROWS, Decision
+from attngen.records.row import Decision
 from attngen.records.words import settled
 from attngen.runtime.launch import Attention
 from attngen.runtime.native.machine import processor

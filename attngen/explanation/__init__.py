@@ -10,7 +10,7 @@ from attngen.errors import SpecError, did_you_mean
 from attngen.explanation.against import against_lines, side_of, side_on
 from attngen.explanation.cost import Explanation as Explanation
 from attngen.explanation.cost import drawn_at, tiles_of
-from attngen.explanation.cpu import explain_cpu
+from attngen.explanation.cpu import costs_at, explain_cpu
 from attngen.explanation.gpu import explain_gpu
 from attngen.explanation.lengths import exactly, lengths_of
 from attngen.explanation.text import plan_lines
@@ -83,8 +83,7 @@ def explain(
         assert cpu is not None
         known = explain_cpu(spec, made, cpu, longest, given, plan, measure)
         if grows:
-            every = (explain_cpu(spec, made, cpu, length, given, plan, False).costs[-1] for length in lengths)
-            known = exactly(known, tuple(every))
+            known = exactly(known, costs_at(spec, made, cpu, lengths, given))
         problem = pipeline.problem_of(spec, dtype, longest, longest)
         known = replace(known, why=why_cpu(why, made.plan, problem, cpu) if why is not None else None)
     else:

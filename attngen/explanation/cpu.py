@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +43,31 @@ def explain_cpu(
     assert isinstance(plan, CpuPlan)
     machine = _probe(cpu) if measure else None
     rates = machine.rates if machine else stored_rates(cpu) or nominal_rates(cpu)
-    drawn = {length: drawn_at(spec, length, given) for length in lengths_up_to(seqlen)}
-    costs = tuple(_cost(spec, cpu, plan, length, of_length, rates) for length, of_length in drawn.items())
+    drawn = drawn_at(spec, seqlen, given)
+    costs = costs_at(spec, made, cpu, lengths_up_to(seqlen), given, rates)
     problem = pipeline.problem_of(spec, plan.dtype, seqlen, seqlen)
     guessed = [rival for rival in rank_cpu_plans(problem, cpu, rates=rates) if _fields(rival) != _fields(plan)]
-    counts = work_of(spec, seqlen, drawn[seqlen].params, drawn[seqlen].tensors)
+    counts = work_of(spec, seqlen, drawn.params, drawn.tensors)
     rivals = priced(guessed[:RIVALS], problem, cpu, counts, rates)
     measured = _measured(spec, plan, costs, given, fixed, machine) if machine is not None else {}
     known = Explanation(
         "", spec.name, cpu.name, plan.dtype, seqlen, None, costs, plan, rivals, made_up(spec, given), measured
     )  # fmt: skip
     return replace(known, text="\n".join(_lines(spec, cpu, known, rates)))
+
+
+def costs_at(
+    spec: AttentionSpec,
+    made: Generated,
+    cpu: CpuTarget,
+    lengths: Sequence[int],
+    given: dict[str, int | float],
+    rates: CoreRates | None = None,
+) -> tuple[Cost, ...]:
+    """The predicted costs of the plan that was ``made``. ``rates``: by default those of a probe, or nominal ones."""
+    plan, rates = made.plan, rates or stored_rates(cpu) or nominal_rates(cpu)
+    assert isinstance(plan, CpuPlan)
+    return tuple(_cost(spec, cpu, plan, length, drawn_at(spec, length, given), rates) for length in lengths)
 
 
 def _fields(plan: CpuPlan) -> dict[str, int]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from attngen.errors import AttngenError
 from attngen.planner.overrides import checked_overrides
 from attngen.records.row import Decision
-from attngen.records.store import Store
-from attngen.runtime.cache import default_root
+from attngen.records.store import Store, default_path
 
 VARIABLE = "ATTNGEN_TUNED"
 
@@ -24,7 +23,7 @@ def decisions_for(
     ``device`` None: times of any device.
     Empty when nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning.
     """
-    path = path or default_root() / "records.sqlite"
+    path = path or default_path()
     if os.environ.get(VARIABLE) == "0":
         return ()
     asked = (spec_fingerprint, dtype, target, decode)

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from attngen.planner.decode import DECODE_ROWS
+
 STAGES = ("screen", "final", "static")
 STATUSES = ("measured", "failed")
 KINDS = ("timed", "static")
-DECODE_ROWS = 16  # a call of at most so many queries is a decode step
 _LONGEST_REASON = 2_000
 
 

@@ -26,6 +26,11 @@ from attngen.runtime.cache import default_root
 __all__ = ["Store", "StoreError"]
 
 
+def default_path() -> Path:
+    """Where the measurements of this user are."""
+    return default_root() / "records.sqlite"
+
+
 class Store:
     """A context manager. ``set_aside`` tells of a damaged or foreign file that was renamed, else it is empty.
 
@@ -46,7 +51,7 @@ class Store:
         ``readonly`` neither makes, migrates nor sets aside anything. StoreError: it belongs to another user, is of a
         newer version, cannot be read, or (``readonly``) is missing or damaged.
         """
-        path = Path(path) if path is not None else default_root() / "records.sqlite"
+        path = Path(path) if path is not None else default_path()
         try:
             if readonly:
                 return cls(path, opening.for_reading(path))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from types import ModuleType
 from typing import Any
 
+from attngen.planner.decode import DECODE_ROWS
 from attngen.runtime.bind import Launched, Params, locate_params, made_by_launcher, read_directly, record
 from attngen.runtime.cache import Stored
 from attngen.runtime.interpreter import repair
@@ -16,8 +17,6 @@ from attngen.runtime.tensors import dtype_name, target_of
 from attngen.runtime.variant import Call, Variant
 
 INTERPRETED_TARGET = "h100"
-DECODE_ROWS = 16
-"""Up to this many queries a head, a GQA kernel packs the heads of a group into one tile."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attngen.errors import RuntimeMissingError, UnsupportedError
-from attngen.runtime.triton_way import DECODE_ROWS
+from attngen.planner.decode import DECODE_ROWS
 from attngen.targets.probe import device_arch, match_device
 from attngen.targets.target import Target
 from attngen.tune.kernels import Kernels, Shape, version_of

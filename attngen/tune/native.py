@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from attngen.emit.cpu.interface import Interface, Meaning
 from attngen.planner.cpu import CpuPlan
+from attngen.planner.decode import DECODE_ROWS
 from attngen.runtime.native.compiler import find_compiler
 from attngen.runtime.native.machine import processor
 from attngen.runtime.native.probed import stored_rates
-from attngen.runtime.native.way import DECODE_ROWS
 from attngen.targets.cpu import CpuTarget
 from attngen.tune.kernels import Kernels
 from attngen.tune.kernels import Shape as Shape

@@ -22,11 +22,11 @@ from attngen.building.workers import Workers
 from attngen.errors import AttngenError
 from attngen.language.spec import AttentionSpec
 from attngen.pipeline import DEFAULT_DTYPE, problem_of
+from attngen.planner.decode import DECODE_ROWS
 from attngen.planner.plan import Plan
 from attngen.planner.problem import Problem
 from attngen.records.row import Configuration, Decision, Measurement, Subject
 from attngen.records.store import Store
-from attngen.runtime.native.way import DECODE_ROWS
 from attngen.targets.target import Target
 from attngen.tune.effort import Effort
 from attngen.tune.kernels import Shape

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attngen.emit.cpu.interface import Interface
+from attngen.planner.decode import DECODE_ROWS
 from attngen.runtime.cache import Stored
 from attngen.runtime.native.compiler import Compiler, find_compiler
 from attngen.runtime.native.derived import derived_tensors
@@ -21,9 +22,6 @@ from attngen.runtime.request import Emitted, Request
 from attngen.runtime.tensors import dtype_name
 from attngen.runtime.variant import Call, Variant
 from attngen.targets.cpu import CpuTarget
-
-DECODE_ROWS = 16
-"""Up to this many queries the kernel for few rows is the quicker one."""
 
 
 @dataclass(slots=True)
