@@ -5,8 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-# one more than cores: many tests wait for a process of their own
-PYTEST_WORKERS ?= 3
+PYTEST_WORKERS ?= 2
 JOBS ?= 2
 ARGS ?=
 BIN := .venv/bin
