@@ -35,7 +35,7 @@ demo: setup ## three real models: explain, emit, check, draw, tune one (build/de
 	@$(BIN)/python examples/demo.py
 
 test: lint gallery-check ## everything CI runs
-	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist worksteal tests
 
 lint: setup ## ruff and mypy --strict
 	@$(BIN)/ruff check --quiet .

@@ -12,6 +12,8 @@ import sys
 import tempfile
 
 os.environ["TRITON_INTERPRET"] = "0" if os.environ.get("ATTNGEN_TEST_ON") == "gpu" else "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: a team of threads in each would wait for the others
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if "ATTNGEN_CACHE_DIR" not in os.environ or "PYTEST_XDIST_WORKER" not in os.environ:
     folder = tempfile.mkdtemp(prefix="attngen-tests-")
     os.environ["ATTNGEN_CACHE_DIR"] = folder

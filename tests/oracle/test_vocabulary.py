@@ -11,21 +11,21 @@ from attngen.checking.poison import LAYOUTS
 from tests.oracle.variants import MASKS, SCORES, spec
 
 DTYPES = ("fp32", "fp16", "bf16")
-LENGTHS = ((1, 17), (63, 85), (85, 63))
+LENGTHS_AND_TILES = (((1, 17), (32, 32)), ((63, 85), (64, 32)), ((85, 63), (32, 32)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", MASKS)
 def test_mask(name: str, dtype: str) -> None:
-    for m, n in LENGTHS:
-        check(spec(MASKS[name](m, n)), 2, m, n, dtype, blocks=(32, 32))
+    for (m, n), blocks in LENGTHS_AND_TILES:
+        check(spec(MASKS[name](m, n)), 2, m, n, dtype, blocks=blocks)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SCORES)
 def test_score(name: str, dtype: str) -> None:
-    for m, n in LENGTHS:
-        check(spec(ag.causal(), SCORES[name](m, n)), 2, m, n, dtype, blocks=(32, 16))
+    for (m, n), blocks in LENGTHS_AND_TILES:
+        check(spec(ag.causal(), SCORES[name](m, n)), 2, m, n, dtype, blocks=blocks)
 
 
 @pytest.mark.parametrize("name", ["causal", "window", "sink", "document_cu_seqlens", "strided", "global_tokens"])
