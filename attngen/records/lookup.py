@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
 from attngen.errors import AttngenError
@@ -18,10 +17,12 @@ VARIABLE = "ATTNGEN_TUNED"
 def decisions_for(
     spec_fingerprint: str, dtype: str, target: str, device: str | None, decode: bool, *, path: Path | None = None
 ) -> tuple[Decision, ...]:
-    """What was decided for calls of this kind: the one that stands for all lengths first, see `tuned_plan`.
+    """What was decided for calls of this kind; the first one stands for all lengths.
 
-    ``device`` None: times of any device.
-    Empty when nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning.
+    Kernels are made once for all lengths: of several decisions the one of the longest keys counts, then that of the
+    smallest batch. ``device`` None: times of any device; "": static results, which stand for no device. Empty when
+    nothing was tuned, or $ATTNGEN_TUNED is 0. A store that cannot be read is a warning: the untuned plan is always
+    there.
     """
     path = path or default_path()
     if os.environ.get(VARIABLE) == "0":
@@ -39,19 +40,6 @@ def decisions_for(
         return ()
     order = sorted(found, key=lambda one: (one.subject.seqlen_kv, -one.subject.batch, one.at), reverse=True)
     return tuple(order)
-
-
-def tuned_plan(
-    spec_fingerprint: str, dtype: str, target: str, device: str, decode: bool, *, path: Path | None = None
-) -> Mapping[str, int] | None:
-    """The chosen fields of the plan, or None when nothing was tuned or $ATTNGEN_TUNED is 0.
-
-    Kernels are made once for all lengths: of several decisions the one of the longest keys counts, then that of the
-    smallest batch. ``device`` "" asks for static results, which stand for no device. A store that cannot be read is
-    a warning: the untuned plan is always there.
-    """
-    found = decisions_for(spec_fingerprint, dtype, target, device, decode, path=path)
-    return checked_overrides(found[0].configuration.plan) if found else None
 
 
 def _asked(decision: Decision) -> tuple[str, str, str, bool]:

@@ -64,7 +64,7 @@ def run(lines: list[str]) -> Any:
     return np.broadcast_to(names["out"], (5, 6))
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1500, derandomize=True)
 @given(INTEGERS | BOOLS | CHOSEN)
 def test_printed_text_means_the_expression(expr: Expr) -> None:
     # constants alone would be Python numbers, where ~True is -2: the pipeline has folded them before printing
@@ -74,7 +74,7 @@ def test_printed_text_means_the_expression(expr: Expr) -> None:
     assert np.array_equal(run(lines), wanted), lines
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.recursive(NUMBERS, _integers, max_leaves=40))
 def test_statements_fit_a_line(expr: Expr) -> None:
     for line in printer((), (), packed=False, clamp_keys=False).statements(expr, "out", Axis.BOTH):

@@ -107,7 +107,7 @@ def expressions(depth: int) -> st.SearchStrategy[Expr]:
     return st.one_of(*level.values())
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(expressions(3))
 def test_the_text_of_an_expression_parses_to_the_same_expression(expr: Expr) -> None:
     text = show(expr)
@@ -287,7 +287,7 @@ def test_a_text_within_the_bounds_is_fine() -> None:
     assert mask_spec(" | ".join(f"kv == {i}" for i in range(800))).definition.mask.kind is Kind.BOOL
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="kvqbh0123.+-*/%<>=&|^~()[],! \nWtcausal\"'", max_size=40))
 def test_any_text_parses_or_is_a_spec_error(text: str) -> None:
     with contextlib.suppress(SpecError):

@@ -71,7 +71,7 @@ def test_every_example_loads_and_round_trips(path: Path) -> None:
     assert load(str(path)).doc == spec.doc
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=60))
 def test_any_doc_survives(doc: str) -> None:
     try:

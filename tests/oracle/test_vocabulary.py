@@ -11,7 +11,7 @@ from attngen.checking.poison import LAYOUTS
 from tests.oracle.variants import MASKS, SCORES, spec
 
 DTYPES = ("fp32", "fp16", "bf16")
-LENGTHS_AND_TILES = (((1, 17), (32, 32)), ((63, 85), (64, 32)), ((85, 63), (32, 32)))
+LENGTHS_AND_TILES = (((1, 17), (32, 32)), ((63, 85), (64, 32)), ((85, 63), (64, 64)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attngen.records.lookup import tuned_plan
+from attngen.records.lookup import decisions_for
 from attngen.records.row import Configuration
 from attngen.records.store import Store
 from tests.records.kit import SUBJECT, decision
@@ -25,8 +25,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ask(decode: bool = False, device: str = SUBJECT.device, dtype: str = "bf16") -> object:
-    found = tuned_plan(SUBJECT.spec, dtype, SUBJECT.target, device, decode)
-    return found and found["block_m"]
+    found = decisions_for(SUBJECT.spec, dtype, SUBJECT.target, device, decode)
+    return found[0].configuration.plan["block_m"] if found else None
 
 
 def test_nothing_was_tuned(cache: Path) -> None:

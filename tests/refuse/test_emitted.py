@@ -71,7 +71,7 @@ def test_a_text_stays_in_the_docstring(text: str) -> None:
     assert all(c.isprintable() or c == "\n" for c in source)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(alphabet=st.one_of(st.sampled_from("\"'\\\n\r\t#{}%x "), st.characters()), max_size=200))
 def test_any_doc_stays_in_the_docstring(doc: str) -> None:
     assert structure(emitted(doc)) == BENIGN

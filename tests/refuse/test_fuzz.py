@@ -102,19 +102,19 @@ def check_mask(text: str) -> None:
         assert again.definition == found.definition
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(TEXTS)
 def test_a_mask_is_refused_or_round_trips(text: str) -> None:
     check_mask(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(VALID)
 def test_what_is_valid_round_trips(text: str) -> None:
     check_mask(text)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS)
 def test_a_score_is_refused_or_round_trips(text: str) -> None:
     used = "q < 2147483647" + TAIL
@@ -138,13 +138,13 @@ TOML = [
 ]  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.one_of(st.sampled_from(TOML), st.text(max_size=20)), max_size=8).map("".join))
 def test_a_spec_is_refused_or_round_trips(text: str) -> None:
     load_or_refuse(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(SPECS)), st.integers(0, 10**6), st.binary(min_size=1, max_size=4), st.integers(0, 9))
 def test_bytes_in_the_middle_of_a_spec(name: str, at: int, data: bytes, gone: int) -> None:
     whole = SPECS[name][0].encode()[:5_000]
@@ -156,7 +156,7 @@ def test_the_fuzz_accepts_some_and_refuses_some() -> None:
     """A strategy that nothing passes, or everything, would show nothing."""
     seen: list[bool] = []
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=300, database=None, derandomize=True)
     @given(GRAMMAR)
     def draw(text: str) -> None:
         seen.append(spec(f"({text} >= 0){TAIL}", None) is not None)
