@@ -32,7 +32,7 @@ TOOLS = ("pytest>=8.2", "hypothesis>=6.100")
 
 CORE: dict[str, tuple[str, ...]] = {
     # what depends on Triton: its interpreter (and our repair of it), its launcher, its compiler and what that makes
-    "launcher": ("tests/runtime",),
+    "launcher": ("tests/runtime", "--ignore", "tests/runtime/native"),
     "oracle": (
         "tests/oracle/test_checks_can_fail.py",
         "tests/oracle/test_descriptors.py",
