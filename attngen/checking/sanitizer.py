@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from attngen.runtime.interpreter import repair
+
 _KEY = "attngen.extent"
 _FOLLOWED = (
     "create_addptr",
@@ -85,6 +87,7 @@ def sanitizer() -> Iterator[None]:
     """Within the block, an access outside its tensor raises `OutOfBounds` (see `cause`)."""
     from triton.runtime import interpreter
 
+    repair()  # before anything is wrapped: what is put back at the end would else be the unrepaired interpreter
     builder = interpreter.InterpreterBuilder
     known: list[Extent] = []
     saved = {name: getattr(builder, name) for name in (*_FOLLOWED, *_ACCESSES) if hasattr(builder, name)}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +69,22 @@ def test_repair_is_idempotent() -> None:
     assert repair()
     assert repair()
     assert InterpreterBuilder.create_dot is before
+
+
+IN_A_SANITIZER = """
+from attngen.checking.sanitizer import sanitizer
+from attngen.runtime.interpreter import repair
+with sanitizer():
+    repair()
+from triton.runtime.interpreter import InterpreterBuilder
+import attngen.runtime.interpreter as ours
+print(InterpreterBuilder.create_splat.__code__.co_filename == ours.__file__)
+"""
+
+
+def test_a_repair_within_a_sanitizer_outlives_it() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_A_SANITIZER], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
 def test_dot() -> None:
