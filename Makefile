@@ -13,7 +13,7 @@ STAMP := .venv/.stamp-$(shell sha256sum pyproject.toml | cut -c1-16)
 # pip takes torch and triton: it knows the machine's own builds (a CPU wheel, say), which uv may not see
 PINNED := $(shell grep -oE '(torch|triton)==[0-9.]+' pyproject.toml)
 
-.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu bench-plans fit fit-cpu sweeps fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
+.PHONY: help setup demo test lint gallery gallery-check bench bench-cpu bench-plans bench-tuned fit fit-cpu sweeps fuzz fuzz-cpu fuzz-san mutants versions test-gpu bench-gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ bench-cpu: setup ## native kernels beside SDPA, eager and FlexAttention; writes 
 
 bench-plans: setup ## untuned CPU plans beside the best of a recorded sweep; writes docs/plans.md (BENCH="--rounds 3")
 	@$(BIN)/python -m benchmarks.plans --write $(BENCH)
+
+bench-tuned: setup ## quick tunes of ten examples, both plans timed anew; writes docs/tuning.md (BENCH="--rounds 3")
+	@$(BIN)/python -m benchmarks.tuned --write $(BENCH)
 
 fit-cpu: setup ## the constants of CPU plans anew from tests/planner/cpu_sweep.csv
 	@$(BIN)/python -m tests.planner.cpu_fit

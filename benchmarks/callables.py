@@ -8,7 +8,6 @@ named: what is computed or gathered for each pair.
 from __future__ import annotations
 
 import argparse
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from attngen.pipeline import generate
 from attngen.runtime.native.isa import detect
 from benchmarks.timing import interleaved, load
 from tests.flex import masks, mods
+from tests.support.marks import write_part
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "flexattention.md"
 N, HEADS, DIM, CLASS = 2048, 4, 64, 2.0
@@ -183,10 +183,7 @@ def main() -> None:
     text = table(rows(given.names, given.rounds), given.rounds)
     print(text)
     if given.write:
-        page = PAGE.read_text(encoding="utf-8")
-        new, count = re.subn(r"(?s)(<!-- speed -->\n).*(<!-- end -->)", lambda m: m[1] + text + m[2], page)
-        assert count == 1, "the page has one pair of marks"
-        PAGE.write_text(new, encoding="utf-8")
+        write_part(PAGE, "speed", text)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ from attngen.runtime.native.isa import detect
 from attngen.runtime.native.machine import measure
 from attngen.targets.cpu import CpuTarget
 from benchmarks.contenders import Problem, inputs, spec
-from benchmarks.plans_page import BEGIN, END, PAGE, Compared, page
+from benchmarks.plans_page import PAGE, Compared, page
 from benchmarks.shapes import FITTED, HELD_OUT
 from benchmarks.timing import Ratio, load
+from tests.support.marks import write_part
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEP = ROOT / "tests" / "planner" / "cpu_sweep.csv"
@@ -190,12 +191,7 @@ def main() -> None:
     text = page(groups, measure(target.arch), given.rounds, before)
     print(text)
     if given.write:
-        PAGE.write_text(text_with(PAGE.read_text(), text))
-
-
-def text_with(document: str, tables: str) -> str:
-    head, _, rest = document.partition(BEGIN)
-    return f"{head}{BEGIN}\n{tables}\n{END}{rest.partition(END)[2]}"
+        write_part(PAGE, "measured", text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from benchmarks.contenders import Problem
 from benchmarks.timing import Ratio, geometric_mean
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "plans.md"
-BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
 @dataclass(frozen=True, slots=True)

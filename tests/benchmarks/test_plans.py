@@ -49,9 +49,3 @@ def test_compared_with_the_best_of_a_sweep(tmp_path: Path, monkeypatch: pytest.M
     assert [row.problem for row in found] == list(SHAPES)
     text = page({"here": found}, measure(), 3, "0.1")
     assert all(f"{row.ms:.2f} |" in text and str(row.ratio) in text for row in found)
-
-
-def test_tables_replace_only_what_was_measured() -> None:
-    document = f"before\n{plans.BEGIN}\nold\n{plans.END}\nafter\n"
-    assert plans.text_with(document, "new") == document.replace("old", "new")
-    assert plans.PAGE.read_text().count(plans.BEGIN) == 1

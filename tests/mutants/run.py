@@ -30,6 +30,7 @@ from rich.table import Table
 
 from tests.mutants.catalogue import ROOT, SELECTIONS, Mutant, mutants
 from tests.mutants.child import PRELOADED, run_pytest
+from tests.support.marks import write_part
 
 COPIED = ("attngen", "templates", "tests", "examples", "docs", "pyproject.toml", "README.md")
 LEAST_SHARE = 0.95
@@ -177,10 +178,7 @@ def main() -> int:
         rows = [vars(m) | vars(o) for m, o in zip(chosen, outcomes, strict=True)]
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     if options.markdown:
-        before, _, after = re.split(r"(<!-- table -->\n)", options.markdown.read_text(encoding="utf-8"), maxsplit=1)
-        rest = after.split("<!-- end -->", 1)[1]
-        text = f"{before}<!-- table -->\n{as_markdown(chosen, outcomes)}\n<!-- end -->{rest}"
-        options.markdown.write_text(text, encoding="utf-8")
+        write_part(options.markdown, "table", as_markdown(chosen, outcomes))
     broken = any(outcome.state == "broken" for outcome in outcomes)
     return 1 if broken or share(chosen, outcomes) < LEAST_SHARE else 0
 

@@ -12,13 +12,13 @@ from attngen.planner.constants import Constants
 from tests.planner.published.figures import figures, line
 from tests.planner.published.fit import fit, left_out, predictions
 from tests.planner.published.kernels import Row, device, rows
+from tests.support.marks import write_part
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 FITTED = ROOT / "attngen" / "planner" / "fitted.toml"
 LEFT_OUT = HERE / "left_out.toml"
 DOCUMENT = ROOT / "docs" / "cost-model.md"
-BEGIN, END = "<!-- held out -->", "<!-- end of held out -->"
 REASONS = {
     "compiler": "made by NVIDIA's tile compiler (TileIR), not by Triton's own; its two backward kernels lie 4x apart",
     "shape": "shape or mask inferred from the level; the times hold Python's launch overhead",
@@ -97,8 +97,7 @@ def main() -> None:
     )
     text = "\n".join(tables(whole, held_out, left_out(given, architecture)))
     print(text)
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_part(DOCUMENT, "held out", text)
 
 
 if __name__ == "__main__":

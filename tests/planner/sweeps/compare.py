@@ -26,6 +26,7 @@ from tests.planner.kit import table
 from tests.planner.sweeps.peers import peer_lines
 from tests.planner.sweeps.record import ARCHITECTURES, LENGTHS, NOMINAL, WIDTHS, causal, untuned
 from tests.planner.sweeps.screens import SCREENS, screen
+from tests.support.marks import write_part
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cost-model.md"
 SWEEPS = ("own", "recorded")
@@ -138,13 +139,9 @@ def lines() -> Iterator[str]:
 
 def main() -> None:
     parts = {"sweeps": "\n".join(lines()), "peers": "\n".join(peer_lines()), **{name: screen(name) for name in SCREENS}}
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        print(part)
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n{part}\n{end}{rest.partition(end)[2]}"
-    DOCUMENT.write_text(text, encoding="utf-8")
+    for name, text in parts.items():
+        print(text)
+        write_part(DOCUMENT, name, text)
 
 
 if __name__ == "__main__":
