@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from attngen.tiling.build import build_schedule
+from attngen.tiling.intervals import Piece, _bound_through
+from attngen.tiling.linear import Linear
 from tests.tiling.cases import b, h, ids, judge, key_flags, kv, pos, q, random_call, row_starts, windows
 
 MASKS = {
@@ -60,3 +63,16 @@ def test_a_chunk_that_ends_between_tiles_visits_none_in_vain(kv_tile: int) -> No
         schedule = build_schedule((pos // size == kv // size).expr, q_tile=16, kv_tile=kv_tile)
         verdict = judge(schedule, random_call(np.random.default_rng(2), 1000, 1000), 0, 0)
         assert not verdict.unsound and verdict.wasted == 0, size
+
+
+@pytest.mark.parametrize("factor", [-3, -1, 1, 2])
+@pytest.mark.parametrize(("own", "divisor"), [(1, 2), (1, 5), (3, 4), (4, 3)])
+def test_a_bound_through_a_quotient_is_exact(factor: int, own: int, divisor: int) -> None:
+    """factor * floor((own * j + shift) / divisor) + rest >= 0: isl mostly removes such quotients itself."""
+    for shift, rest in itertools.product((-5, 0, 1, 4), range(-9, 10)):
+        piece = Piece()
+        assert _bound_through(factor, Linear({}, rest), (own, Linear({}, shift), divisor), piece)
+        tiles = range(-60, 61)
+        kept = [j for j in tiles if all(low.value <= j for low in piece.lows)]
+        kept = [j for j in kept if all(j < high.value for high in piece.highs)]
+        assert kept == [j for j in tiles if factor * ((own * j + shift) // divisor) + rest >= 0], (shift, rest)
