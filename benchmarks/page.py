@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.timing import geometric_mean
 
 HEAD = """\
-# Benchmarks
+# Benchmarks: {arch}
 
 <!-- made by benchmarks/cpu.py: `make bench-cpu` -->
 
