@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.project.test_imports import FLOOR
+from tests.support.marks import part
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -98,9 +99,7 @@ def test_every_target_counts() -> None:
 
 def test_the_drawing_of_the_floors_is_true() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    drawn = re.search(r"<!-- floors -->\n(.*?)<!-- end", text, re.DOTALL)
-    assert drawn is not None
-    floors = [sorted(line.replace(" ", "").split(",")) for line in drawn[1].strip().splitlines()]
+    floors = [sorted(line.replace(" ", "").split(",")) for line in part("floors", text).splitlines()]
     table: dict[int, list[str]] = {}
     for room, floor in FLOOR.items():
         table.setdefault(floor, []).append(room)
