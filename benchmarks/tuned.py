@@ -27,7 +27,7 @@ from attngen.checking.inputs import build
 from attngen.language import toml
 from attngen.runtime.native.isa import detect
 from attngen.runtime.native.machine import processor
-from attngen.runtime.tensors import torch_dtype
+from attngen.runtime.tensors import torch_tensors
 from attngen.sample import Sizes, sample
 from benchmarks.timing import Ratio, interleaved, load
 from tests.support.marks import write_part
@@ -85,8 +85,7 @@ def plan_of(attention: Any) -> str:
 def drawn(spec: Any, length: int) -> dict[str, Any]:
     """Tensors and parameters that the tuner used."""
     found = sample(spec.definition, Sizes(1, length, length), {})
-    dtypes = {ref.name: torch_dtype(ref.dtype) for ref in spec.definition.tensors}
-    return {**{name: torch.from_numpy(x).to(dtypes[name]) for name, x in found.tensors.items()}, **found.params}
+    return torch_tensors(spec.definition.tensors, found.tensors) | found.params
 
 
 def compared(spec: Any, length: int, values: Mapping[str, Any], rounds: int) -> tuple[Ratio, str, str]:

@@ -46,6 +46,14 @@ def torch_dtype(name: str) -> Any:
     return getattr(torch, _TORCH_NAMES[name])
 
 
+def torch_tensors(refs: Sequence[TensorRef], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """NumPy arrays by name as tensors of the dtypes that ``refs`` declare."""
+    import torch
+
+    dtypes = {ref.name: torch_dtype(ref.dtype) for ref in refs}
+    return {name: torch.from_numpy(x).to(dtypes[name]) for name, x in arrays.items()}
+
+
 def _shape(tensor: Any) -> str:
     return str(list(tensor.shape))
 

@@ -18,7 +18,7 @@ from attngen.planner.problem import Problem
 from attngen.records.row import Configuration, Subject
 from attngen.runtime.launch import Attention
 from attngen.runtime.request import Emitted
-from attngen.runtime.tensors import torch_dtype
+from attngen.runtime.tensors import torch_dtype, torch_tensors
 from attngen.sample import Sizes as SampleSizes
 from attngen.sample import sample
 from attngen.targets.cpu import CoreRates
@@ -165,8 +165,7 @@ class Kernels(ABC):
         shape = self.shape
         drawn = sample(self.spec.definition, SampleSizes(shape.batch, shape.queries, shape.keys), self._params)
         qkv = tuple(torch.from_numpy(x).to(torch_dtype(self.dtype)) for x in (drawn.q, drawn.k, drawn.v))
-        refs = {ref.name: ref for ref in self.spec.definition.tensors}
-        named = {name: torch.from_numpy(x).to(torch_dtype(refs[name].dtype)) for name, x in drawn.tensors.items()}
+        named = torch_tensors(self.spec.definition.tensors, drawn.tensors)
         return Inputs(self._attention, self._files, qkv, {**named, **drawn.params})
 
     @cached_property
