@@ -286,6 +286,29 @@ INL void transpose(vf *a) {
   exchange_1(a[6], a[7]);
 }
 
+typedef uint16_t vh_anywhere __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+typedef int16_t vs_anywhere __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+
+// The bits of LANES 16-bit elements from any address.
+INL vu widened(const element *p) {
+#if defined(__AVX2__) && !defined(__clang__)
+  return (vu)__builtin_ia32_pmovzxwd256(*(const vs_anywhere *)p);
+#else
+  return __builtin_convertvector(*(const vh_anywhere *)p, vu);
+#endif
+}
+
+// LANES elements from any address.
+INL vf load(const element *p) { return (vf)(widened(p) << 16); }
+
+// The first count elements, and zeros.
+INL vf load_some(const element *p, int count) {
+  vf x = {};
+  for (int i = 0; i < count; i++) x[i] = value(p[i]);
+  return x;
+}
+
 // A query tile.
 struct Tile {
   explicit Tile(const Call &of) : call(of) {}
@@ -568,16 +591,26 @@ NOINLINE void accumulate(Scratch &my, const real *values, int64_t stride) {
   }
 }
 
+// Keys or values of a tile as reals; zeros beyond the last.
+template <int DIM>
+INL void widen(real *to, const element *from, int64_t stride, whole count) {
+  for (int n = 0; n < BLOCK_N; n++, to += DIM, from += stride) {
+    for (int d = 0; d < DIM; d += LANES) {
+      const int left = DIM - d < LANES ? DIM - d : LANES;
+      const vf x = n >= count ? vf{} : left < LANES ? load_some(from + d, left) : load(from + d);
+      __builtin_memcpy(to + d, &x, left * sizeof(real));
+    }
+  }
+}
+
 // One key tile. Keys beyond the last are not read: their rows are zeros, and the mask drops them.
 template <bool MASKED>
 NOINLINE void visit(Scratch &my, const Tile &tile, whole key_tile) {
   const Call &call = tile.call;
   const whole start = key_tile * BLOCK_N, count = !MASKED || tile.N - start > BLOCK_N ? BLOCK_N : tile.N - start;
   const element *k = tile.k + start * call.k_n, *v = tile.v + start * call.v_n;
-  for (int n = 0; n < BLOCK_N; n++) {
-    for (int d = 0; d < QK_DIM; d++) my.k_wide[n * QK_DIM + d] = n < count ? value(k[n * call.k_n + d]) : 0;
-    for (int d = 0; d < V_DIM; d++) my.v_wide[n * V_DIM + d] = n < count ? value(v[n * call.v_n + d]) : 0;
-  }
+  widen<QK_DIM>(my.k_wide, k, call.k_n, count);
+  widen<V_DIM>(my.v_wide, v, call.v_n, count);
   scores<MASKED>(my, tile, my.k_wide, QK_DIM, start);
   weights(my);
   accumulate(my, my.v_wide, V_DIM);

@@ -39,26 +39,29 @@ Array = npt.NDArray[Any]
 CHOICES = CPU_CHOICES
 START = CpuConstants(
     wait=10.0,
-    sharpness=6.0,
-    drain=6.0,
-    turn=2.0,
-    softmax=20.0,
+    sharpness=18.0,
+    drain=5.0,
+    turn=1.0,
+    softmax=16.0,
     operation=1.0,
     transcendental=10.0,
     masking=2.0,
-    widen=2.0,
+    widen=5.0,
     pair=2.0,
-    near=1.0,
-    far=1.0,
-    visit=60.0,
-    item=600.0,
-    row=4.0,
-    key=1.5,
-    late=0.4,
-    call=15.0,
+    near=0.5,
+    far=0.2,
+    visit=15.0,
+    item=400.0,
+    row=16.0,
+    key=1.0,
+    reading=0.9,
+    late=0.05,
+    idle=0.1,
+    split=3000.0,
+    call=2.5,
 )
 """Where the fit begins, and what it stays near where nothing speaks against it."""
-_TRUST = 0.05
+_TRUST, _RANKS = 0.05, 2.0
 _ROUNDS, _STEP = 25, 0.02
 
 
@@ -144,18 +147,23 @@ def predicted_ms(row: Row, sweep: Sweep, fit: CpuConstants) -> float:
 
 
 def fit(sweep: Sweep, rows: Sequence[Row], start: CpuConstants = START) -> CpuConstants:
-    """Damped Gauss-Newton on logarithms. Plans near the best of their shape weigh most: they must rank right."""
+    """Damped Gauss-Newton on logarithms. Plans near the best of their shape weigh most, and how far a plan is off
+    from the others of its shape more than how far all of them are: they must rank right.
+    """
     best: dict[contenders.Problem, float] = {}
     for row in rows:
         best[row.shape] = min(row.ms, best.get(row.shape, math.inf))
     weight = np.array([(best[row.shape] / row.ms) ** 4 for row in rows])
+    shapes = [list(best).index(row.shape) for row in rows]
+    same = np.equal.outer(shapes, shapes)
     real, names = np.log([row.ms for row in rows]), list(asdict(start))
     origin = np.log(list(asdict(start).values()))
 
     def residuals(point: Array) -> Array:
         constants = CpuConstants(**dict(zip(names, np.exp(point).tolist(), strict=True)))
         off = np.log([predicted_ms(row, sweep, constants) for row in rows]) - real
-        return np.concatenate([weight * off, (point - origin) * _TRUST])
+        ranks = off - (same @ (weight * off)) / (same @ weight)
+        return np.concatenate([weight * off, _RANKS * weight * ranks, (point - origin) * _TRUST])
 
     point, damping = origin.copy(), 1.0
     now = residuals(point)

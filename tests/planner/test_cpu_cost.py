@@ -107,9 +107,12 @@ def test_ranks_are_in_order_and_priced(cpu: CpuTarget) -> None:
     assert times[0] <= 1.05 * min(times)  # what two threads wait for may decide
 
 
-def test_few_rows_ask_for_keys_ahead() -> None:
-    best, *_, worst = ranked(spec(heads=(32, 8)), rows=1)
-    assert best.decode and best.prefetch >= best.block_n and worst.prefetch == 0
+@pytest.mark.parametrize(("dtype", "dim", "rows"), [("fp32", 64, 16), ("fp32", 128, 8), ("bf16", 64, 32)])
+def test_few_rows_ask_for_keys_a_page_ahead(dtype: str, dim: int, rows: int) -> None:
+    plans = ranked(spec(dim=dim, heads=(32, 8)), dtype, rows=1)
+    assert plans[0].decode and plans[0].prefetch == rows
+    without = next(plan for plan in plans if not plan.prefetch)
+    assert without.predicted_us > 1.02 * plans[0].predicted_us
 
 
 def test_rates_of_the_machine_scale_times_and_weigh_pairs() -> None:

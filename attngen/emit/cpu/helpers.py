@@ -15,7 +15,8 @@ _ORDER = (
     "larger", "smaller", "minimum", "maximum", "absolute", "to_real", "truncate", "floor_div", "floor_div_lanes",
     "floor_mod", "floor_mod_lanes", "sqrt", "rsqrt", "round_down", "round_up", "exp2_below", "exp2", "log2", "log",
     "turn", "sin", "cos", "erf", "spot", "gather", "transpose", "bf16_pair", "dot_pairs", "pair_lanes", "interleave",
-    "load", "load_bf16", "load_fp16", "load_some", "halves", "fold_larger", "fold_sum", "from_step",
+    "load", "widened", "widened_halves", "load_bf16", "load_fp16", "load_some", "halves", "fold_larger",
+    "fold_sum", "from_step",
 )  # fmt: skip
 _CALLED_AS = {
     "turn": r"\bturned_sin\(",
@@ -39,6 +40,7 @@ _EACH_DOUBLE = {name: f"__builtin_{name}(x)" for name in ("exp2", "log2", "log",
 # minimax of the relative error on [-1/2, 1/2] with p(0) = 1, the highest power first
 _EXP2 = (0.00015353309, 0.0013398939, 0.009618438, 0.055503324, 0.24022648, 0.6931472)
 _EXP2_SHORT = (0.0013264659, 0.009671566, 0.055507343, 0.24022241, 0.693147)
+_SHORTS = "*(const vs_anywhere *)p"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,10 @@ def value_texts(dtypes: set[str], double: bool, dtype: str) -> tuple[str, ...]:
 def _helper(name: str, view: _HelperView, double: bool, lanes: int) -> str:
     if name in ("larger", "smaller"):
         return _extreme(name, double, lanes)
+    if name == "widened":
+        return _widened(lanes)
+    if name == "load_fp16":
+        return _load_fp16(lanes)
     if name in _EACH or (double and name in _EACH_DOUBLE):
         scalar = _EACH_DOUBLE[name] if name in _EACH_DOUBLE else _EACH[name][double]
         return _render("each", dataclasses.replace(view, name=name, scalar=scalar))
@@ -133,11 +139,41 @@ def _extreme(name: str, double: bool, lanes: int) -> str:
         32: ("__AVX__", f"__builtin_ia32_{word}{kind}256(a, b)"),
         16: ("__SSE2__", f"__builtin_ia32_{word}{kind}(a, b)"),
     }.get(size, ("", ""))
-    lines = [f"// The {name} of two, and b where one is NaN: one instruction, which GCC does not find by itself."]
-    lines.append(f"INL vf {name}(vf a, vf b) {{")
+    comment = f"// The {name} of two, and b where one is NaN: one instruction, which GCC does not find by itself."
+    return _with_builtin([comment], f"vf {name}(vf a, vf b)", test, call, f"a {sign} b ? a : b")
+
+
+def _widened(lanes: int) -> str:
+    """One instruction from memory, where GCC takes five or six."""
+    types = [
+        "typedef uint16_t vh_anywhere __attribute__((vector_size(LANES * 2), aligned(2), may_alias));",
+        "typedef int16_t vs_anywhere __attribute__((vector_size(LANES * 2), aligned(2), may_alias));",
+        "typedef uint32_t vu __attribute__((vector_size(LANES * 4)));",
+    ]
+    test, call = {
+        16: ("__AVX512F__", f"(vu)__builtin_ia32_pmovzxwd512_mask({_SHORTS}, vi{{}}, -1)"),
+        8: ("__AVX2__", f"(vu)__builtin_ia32_pmovzxwd256({_SHORTS})"),
+    }.get(lanes, ("", ""))
+    comment = "// The bits of LANES 16-bit elements from any address."
+    plain = "__builtin_convertvector(*(const vh_anywhere *)p, vu)"
+    return _with_builtin([*types, "", comment], "vu widened(const element *p)", test, call, plain)
+
+
+def _load_fp16(lanes: int) -> str:
+    test, call = {
+        16: ("__AVX512F__", f"__builtin_ia32_vcvtph2ps512_mask({_SHORTS}, vf{{}}, -1, 4)"),
+        8: ("__F16C__", f"__builtin_ia32_vcvtph2ps256({_SHORTS})"),
+    }.get(lanes, ("", ""))
+    comment = "// LANES elements from any address, as `value` does it for one."
+    return _with_builtin([comment], "vf load(const element *p)", test, call, "widened_halves(widened(p))")
+
+
+def _with_builtin(before: list[str], head: str, test: str, call: str, plain: str) -> str:
+    """A function of one expression: a builtin of GCC where ``test`` says that the CPU has it, ``plain`` elsewhere."""
+    lines = [*before, f"INL {head} {{"]
     if test:
         lines += [f"#if defined({test}) && !defined(__clang__)", f"  return {call};", "#else"]
-    lines.append(f"  return a {sign} b ? a : b;")
+    lines.append(f"  return {plain};")
     if test:
         lines.append("#endif")
     return "\n".join([*lines, "}"])

@@ -69,10 +69,10 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class DecodeKey:
-    """One key of a vector of scores: ``offset`` is its number in the tile; ``zeros`` declares its sums."""
+    """One key of a vector of scores: ``at`` is its number in the tile; ``zeros`` declares its sums."""
 
     i: int
-    offset: str
+    at: str
     zeros: str
     sums: tuple[Sum, ...]
 
@@ -109,7 +109,8 @@ class Block:
 class Run:
     """Vectors of columns of V, from ``first`` to ``last`` by ``step``; ``some``: columns of an incomplete one, or 0.
 
-    ``blocks``: the same vectors as they are read where bf16 is multiplied in pairs.
+    ``blocks``: the same vectors as they are read where bf16 is multiplied in pairs. ``ahead``: the first rows that
+    read the values ask for those to come.
     """
 
     first: int
@@ -120,14 +121,7 @@ class Run:
     blocks: tuple[Block, ...]
     rows: tuple[int, ...]
     sums: tuple[OutSum, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rows that read the values together; the first ``ahead`` group asks for what comes next."""
-
     ahead: bool
-    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +135,7 @@ class DecodeView:
     prefetch: int
     keys: tuple[DecodeKey, ...]
     tree: tuple[Step, ...]
-    groups: tuple[Group, ...]
-    touch: bool
+    runs: tuple[Run, ...]
     qk_whole: int
     qk_rest: int
     first_sum: str

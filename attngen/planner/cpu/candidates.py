@@ -19,7 +19,7 @@ MICRO = {16: ((2, 6), (3, 4), (1, 8)), 32: ((2, 8), (1, 8))}
 that was ever measured there, and what was not measured is not offered. One vector of rows is for few rows."""
 KEYS_AT_ONCE = (8, 6, 5, 4, 3, 2, 1)
 """micro_n where block_n is given: whatever divides it."""
-SPLITS, AHEAD = (512, 1024, 2048, 4096), (0, 16, 32)
+SPLITS, AHEAD = (512, 1024, 2048, 4096), (0, 4, 8, 16, 32)
 PACKED_ROWS = 128
 """Up to this many (query, head) pairs the heads of a group are rows of one tile."""
 LEAST_ROWS = 4

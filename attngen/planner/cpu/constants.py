@@ -18,9 +18,11 @@ class CpuConstants:
     and ``transcendental`` of the score itself, and without ``masking``: each operation of a mask. ``widen``: a
     vector of 16-bit keys or values made reals; ``pair``: a vector of values laid out for products of pairs.
     ``near`` and ``far``: a vector of data from the second-level cache, and from behind it. ``visit``: a key
-    tile at all, ``item``: a query tile at all, ``row``: a vector of queries or output transposed. ``key``: a
-    multiply-add in decoding. ``late``: share of the time of reading a key that is waited for where it was not asked
-    for ahead. ``call``: microseconds of a call, Python's included.
+    tile at all, ``item``: a query tile at all, ``row``: a vector of queries or output transposed. In decoding, ``key``:
+    a multiply-add; ``reading``: keys and values in turns, in times of reading as much in one sequence; ``late``: share
+    of that which is waited for, by every doubling or halving of the distance at which keys are asked for from that of
+    a page; ``idle``: the same for a tile as large as the first-level cache; ``split``: a split at all. ``call``:
+    microseconds of a call, Python's included.
     """
 
     wait: float
@@ -39,7 +41,10 @@ class CpuConstants:
     item: float
     row: float
     key: float
+    reading: float
     late: float
+    idle: float
+    split: float
     call: float
 
 

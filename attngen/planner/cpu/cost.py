@@ -8,6 +8,7 @@ predictions are off on shapes that the fit has not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 
 from attngen.language.definition import HeadDim
 from attngen.planner.cpu.constants import CpuConstants
@@ -21,6 +22,11 @@ THREADS = 2
 CROWD = 2.4
 """Slots more for a vector from behind the second-level cache when other cores are busy. Not fitted: beside other
 programs full fp32 attention of 4096 tokens lost so much in tiles of 24 rows, and a third of it in those of 72."""
+
+OVERLAP = 3.0
+"""Exponent of the norm that puts arithmetic and reading of decoding together: the longer hides most of the other."""
+PAGE, MOST_OFF = 4096, 2.0
+"""Rows were fastest asked for a page of memory ahead, whatever their size: bytes; and the doublings that are priced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +130,34 @@ def _beyond(plan: CpuPlan, width: HeadDim, target: CpuTarget, keys: int) -> floa
     return plan.block_n * row / target.vector_bytes * max(0.0, 1.0 - target.l2_bytes / (2.0 * keys * row))
 
 
+def _octaves_off(ahead: float) -> float:
+    """How far from a page of memory the distance of prefetching is: nearer rows come late, farther ones go lost."""
+    return min(MOST_OFF, abs(log2(ahead / PAGE))) if ahead else MOST_OFF
+
+
 def _decode(
     plan: CpuPlan, problem: Problem, target: CpuTarget, keys: int, rates: CoreRates, fit: CpuConstants
 ) -> CpuCost:
-    """Few rows: each key is read from memory once, used for all rows, and that is all."""
+    """Few rows: each key is read from memory once, while the keys before it are used for all rows."""
     width, heads = problem.definition.head_dim, problem.definition.heads
     slot = slot_us(plan, rates)
     element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
     row_bytes = (width.qk + width.v) * element
     vectors = (width.qk + width.v) / plan.lanes
-    # a tile of keys and what was asked for ahead of it share the first-level cache
-    pushed_out = min(1.0, (plan.block_n + plan.prefetch) * row_bytes / target.l1_bytes)
+    waited = fit.late * _octaves_off(plan.prefetch * row_bytes / 2.0)
+    # while a tile goes into the output nothing new is read
+    waited += fit.idle * plan.block_n * row_bytes / target.l1_bytes
     parts = {
         "multiply-adds": fit.key * plan.block_m * vectors * _of_pairs(plan, rates) * slot,
         "conversion": (fit.widen * vectors if plan.widened else fit.pair * vectors if plan.dot else 0.0) * slot,
-        "caches": fit.near * pushed_out * row_bytes / target.vector_bytes * slot,
-        "tile": fit.visit / plan.block_n * slot,
-        "memory": row_bytes / (rates.read_gbps * 1e3),
+        "tile": fit.turn * plan.block_m * width.v / plan.lanes / plan.block_n * slot,
+        "memory": fit.reading * row_bytes / (rates.read_gbps * 1e3) * (1.0 + waited),
     }
-    # what was not asked for before its tile begins is waited for
-    parts["memory"] *= 1.0 + fit.late * max(0.0, 1.0 - plan.prefetch / plan.block_n)
     tiles = problem.batch * (heads.kv if plan.pack > 1 else heads.q) * -(-problem.query_rows // plan.block_q)
     splits = -(-keys // max(plan.block_n, plan.split_keys // plan.block_n * plan.block_n))
-    each = keys / splits * sum(parts.values()) + fit.item * slot
+    memory = parts["memory"]
+    both = ((sum(parts.values()) - memory) ** OVERLAP + memory**OVERLAP) ** (1.0 / OVERLAP)
+    each = keys / splits * both + fit.split * slot
     uneven = makespan([each], tiles * splits, THREADS) * THREADS / (each * tiles * splits)
     us = each * tiles * splits
     return CpuCost(us + fit.call, us * uneven + fit.call, tuple(parts.items()))
