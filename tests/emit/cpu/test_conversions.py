@@ -30,14 +30,24 @@ def pointer(x: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(x.ctypes.data)
 
 
+@pytest.mark.parametrize("arch", ["avx2", "sse"])
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_every_number_of_16_bits_is_widened(dtype: str) -> None:
-    more = loop("widen(const element *x, real *y, int64_t n)", "y[i] = value(x[i])")
+def test_every_number_of_16_bits_is_widened(dtype: str, arch: str) -> None:
+    """One by one, and in vectors: by an instruction of the CPU with AVX2, in integers without."""
+    one = loop("widen(const element *x, real *y, int64_t n)", "y[i] = value(x[i])")
+    many = """extern "C" void widen_lanes(const element *x, real *y, int64_t n) {
+      for (int64_t i = 0; i < n; i += LANES) {
+        const vf wide = load(x + i);
+        __builtin_memcpy(y + i, &wide, sizeof wide);
+      }
+    }"""
     bits = np.arange(2**16, dtype=np.uint16)
-    wide = np.zeros(2**16, np.float32)
-    compiled("avx2", dtype, more).widen(pointer(bits), pointer(wide), ctypes.c_int64(2**16))
+    made = compiled(arch, dtype, one + many)
     exact = torch.from_numpy(bits.view(np.int16)).view(TORCH[dtype]).float().numpy()
-    np.testing.assert_array_equal(wide, exact)
+    for widen in (made.widen, made.widen_lanes):
+        wide = np.zeros(2**16, np.float32)
+        widen(pointer(bits), pointer(wide), ctypes.c_int64(2**16))
+        np.testing.assert_array_equal(wide, exact)
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
