@@ -19,14 +19,13 @@ _ORDER = (
     "fold_sum", "from_step",
 )  # fmt: skip
 _CALLED_AS = {
-    "turn": r"\bturned_sin\(",
-    "spot": r"\b(spot|gather|spread)\(",
-    "log2": r"\b(log2|log_parts)\(",
-    "floor_div": r"\bfloor_(div|mod)\(",
-    "floor_div_lanes": r"\bfloor_(div|mod)\(",
-    "floor_mod_lanes": r"\bfloor_mod\(",
-    "interleave": r"\b(interleave|load_pairs)\(",
-    "halves": r"\bhalves_\d+\(",
+    "turn": {"turned_sin"},
+    "spot": {"spot", "gather", "spread"},
+    "log2": {"log2", "log_parts"},
+    "floor_div": {"floor_div", "floor_mod"},
+    "floor_div_lanes": {"floor_div", "floor_mod"},
+    "floor_mod_lanes": {"floor_mod"},
+    "interleave": {"interleave", "load_pairs"},
 }
 _TYPED = {"exp2_below", "exp2", "log2", "log", "turn", "sin", "cos", "erf"}
 # scalar functions that are applied lane by lane: (of floats, of doubles)
@@ -83,24 +82,29 @@ def helper_texts(text: str, plan: CpuPlan, *, vectors: str) -> tuple[str, ...]:
     """The definitions that ``text`` needs, in order; ``vectors``: the part of it that computes with vectors."""
     double, lanes, short = plan.dtype == "fp64", plan.lanes, plan.dtype in ("bf16", "fp16")
     view = dataclasses.replace(_view(double, lanes, short), turns=_turns(lanes, plan.block_m))
+    calls, of_vectors = _calls(text), _calls(vectors)
     found: dict[str, str] = {}
     while True:
-        everything = re.sub("//.*", "", "\n".join([text, *found.values()]))
-        new = [name for name in _ORDER if name not in found and _called(name, everything, vectors, plan.dtype)]
+        new = [name for name in _ORDER if name not in found and _called(name, calls, of_vectors, plan.dtype)]
         if not new:
             return tuple(found[name] for name in _ORDER if name in found)
         for name in new:
             found[name] = _helper(name, view, double, lanes)
+            calls |= _calls(found[name])
 
 
-def _called(name: str, text: str, vectors: str, dtype: str) -> bool:
+def _calls(text: str) -> set[str]:
+    """What stands before brackets; of halves_4, halves_2 ... the word alone."""
+    return {re.sub(r"_\d+$", "", name) for name in re.findall(r"(\w+)\(", re.sub("//.*", "", text))}
+
+
+def _called(name: str, calls: set[str], of_vectors: set[str], dtype: str) -> bool:
     if name.startswith("load_") and name != "load_some":
-        return name == f"load_{dtype}" and _called("load", text, vectors, "fp32")
-    if name.startswith("floor_") and name.endswith("_lanes"):
-        text = vectors
+        return name == f"load_{dtype}" and "load" in calls
     if name == "load" and dtype in ("bf16", "fp16"):
         return False  # a vector of those is widened
-    return re.search(_CALLED_AS.get(name, rf"\b{name}\("), text) is not None
+    lanes = name.startswith("floor_") and name.endswith("_lanes")
+    return not (of_vectors if lanes else calls).isdisjoint(_CALLED_AS.get(name, {name}))
 
 
 def value_texts(dtypes: set[str], double: bool, dtype: str) -> tuple[str, ...]:
