@@ -107,7 +107,8 @@ def _decode(rows: list[dict[str, Any]], machine: dict[str, Any]) -> Iterable[str
     if not rows:
         return
     yield "## Decoding: one query, 32 query and 8 key/value heads\n"
-    yield "SDPA is given the heads of a group as rows, which is its best way; `enable_gqa` is the other.\n"
+    yield "SDPA is given the heads of a group as rows, which is its best way; `enable_gqa` is the other. Reading is"
+    yield "that of one sequence of memory. Keys and values in turns can come faster, and few come from a cache.\n"
     yield "| dtype | D | keys | ours ms (wall) | GB/s | of reading | SDPA | enable_gqa |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in rows:
