@@ -151,16 +151,16 @@ def judge(
     from attngen import pipeline
 
     name = definition.dtype or dtype or "bf16"
-    from attngen.runtime.tensors import way_to_run
+    from attngen.runtime.tensors import torch_tensors, way_to_run
 
     device = "cuda" if torch.cuda.is_available() and backend != "cpu" else "cpu"
     torch_dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[name]
     q, k, v = (torch.from_numpy(x).to(device, torch_dtype) for x in (drawn.q, drawn.k, drawn.v))
-    tensors = {key: x.astype(np.float32) if x.dtype == np.float64 else x for key, x in drawn.tensors.items()}
+    tensors = torch_tensors(definition.tensors, drawn.tensors)
     has_lse = not isinstance(definition.normalizer, Sigmoid)
 
     attend = pipeline.compile(spec, backend=backend, plan=plan)
-    on_device = {key: torch.from_numpy(x).to(device) for key, x in tensors.items()}
+    on_device = {key: x.to(device) for key, x in tensors.items()}
     start = perf_counter()
     result = attend(q, k, v, return_lse=has_lse, **on_device, **drawn.params)
     out, lse = result if has_lse else (result, None)
@@ -168,7 +168,8 @@ def judge(
     seconds = perf_counter() - start
 
     exact = [x.double().cpu().numpy() for x in (q, k, v)]
-    error, allowed, lse_error = _compare(spec, exact, {**tensors, **drawn.params}, name, out, lse)
+    exactly = {key: (x.double() if x.is_floating_point() else x).numpy() for key, x in tensors.items()} | drawn.params
+    error, allowed, lse_error = _compare(spec, exact, exactly, name, out, lse)
     with np.errstate(all="ignore"):
         worst = np.unravel_index(int(np.argmax(np.where(error == 0, 0, error / allowed))), error.shape)
     return Verdict(

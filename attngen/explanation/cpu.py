@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attngen import pipeline
 from attngen.explanation.cost import Cost, Explanation, counted, drawn_at, lengths_up_to, made_up
@@ -122,15 +122,11 @@ def _seconds(
 
     import torch
 
-    from attngen.runtime.tensors import torch_dtype
+    from attngen.runtime.tensors import torch_dtype, torch_tensors
 
     drawn = sample(spec.definition, Sizes(1, length, length), given)
     q, k, v = (torch.from_numpy(x).to(torch_dtype(plan.dtype)) for x in (drawn.q, drawn.k, drawn.v))
-    values: dict[str, Any] = {
-        name: torch.from_numpy(x).float() if x.dtype.kind == "f" else torch.from_numpy(x)
-        for name, x in drawn.tensors.items()
-    }
-    values |= drawn.params
+    values = torch_tensors(spec.definition.tensors, drawn.tensors) | drawn.params
     attend = pipeline.compile(spec, backend="cpu", target=plan.arch, plan=fixed)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -234,3 +234,14 @@ def test_explain_measures_this_machine(attngen: Run, examples: Path) -> None:
     refused = attngen("explain", examples / "gpt_oss_20b.toml", "--measure")
     assert refused.returncode == 2
     assert "use the target cpu" in refused.stderr
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_made_up_tensors_have_the_dtypes_of_the_spec(attngen: Run, tmp_path: Path, dtype: str) -> None:
+    spec = tmp_path / "table.toml"
+    tensors = f'[tensors]\ntable = {{ shape = ["H", "N"], dtype = "{dtype}" }}\n'
+    spec.write_text(f'name = "table"\nheads = 2\nhead_dim = 32\nscore = "score + table[h, kv]"\n{tensors}')
+    ran = attngen("run", spec, "-n", "64", "--backend", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    measured = attngen("explain", spec, "--target", "cpu", "-n", "64", "--measure")
+    assert measured.returncode == 0, measured.stderr
