@@ -202,7 +202,7 @@ def main() -> None:
     constants = fit(sweep, sweep.of(FITTED))
     values = "\n".join(f"{name} = {value!r}" for name, value in asdict(constants).items())
     about = f"# Written by `make fit-cpu` from tests/planner/cpu_sweep.csv ({sweep.machine}, {sweep.target.arch});\n"
-    about += "# docs/cost-model.md says what each one is."
+    about += "# docs/plans.md says what each one is."
     TOML.write_text(f"{about}\n\n[constants]\n{values}\n", encoding="utf-8")
     fitted_cpu.cache_clear()
     print(values)

@@ -10,7 +10,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class CpuConstants:
-    """In slots: the time in which a core starts one vector multiply-add. `docs/cost-model.md` has the formulas.
+    """In slots: the time in which a core starts one vector multiply-add. `docs/plans.md` has the formulas.
 
     ``wait``: a sum waits so long for its own last multiply-add. ``sharpness``: exponent of the norm that puts
     arithmetic, loads and wait of a micro-tile together. ``drain``: way in and out of a micro-tile. ``turn``: a

@@ -1,7 +1,7 @@
 """An analytic cost of a CPU plan: what one core does for a key tile, times the tiles, in slots.
 
 A slot is the time in which a core starts one vector multiply-add. So the model needs one rate of a machine, its
-multiply-adds, and for decoding a second one, its reading. `docs/cost-model.md` has the formulas and says how far
+multiply-adds, and for decoding a second one, its reading. `docs/plans.md` has the formulas and says how far
 predictions are off on shapes that the fit has not seen.
 """
 
@@ -48,9 +48,12 @@ class CpuCost:
 
 def micro_step(rows: int, keys: int, fit: CpuConstants) -> float:
     """Slots of one column of a micro-tile: its multiply-adds, its loads, or its sums' wait for themselves."""
-    arithmetic, loads = float(rows * keys), float(rows + keys)
-    power = fit.sharpness
-    together: float = (arithmetic**power + loads**power + fit.wait**power) ** (1.0 / power)
+    return _norm(fit.sharpness, float(rows * keys), float(rows + keys), fit.wait)
+
+
+def _norm(power: float, *times: float) -> float:
+    """The time of what goes on at once: near the longest, the more so the higher the power."""
+    together: float = sum(time**power for time in times) ** (1.0 / power)
     return together
 
 
@@ -147,17 +150,15 @@ def _decode(
     waited = fit.late * _octaves_off(plan.prefetch * row_bytes / 2.0)
     # while a tile goes into the output nothing new is read
     waited += fit.idle * plan.block_n * row_bytes / target.l1_bytes
-    parts = {
+    arithmetic = {
         "multiply-adds": fit.key * plan.block_m * vectors * _of_pairs(plan, rates) * slot,
         "conversion": (fit.widen * vectors if plan.widened else fit.pair * vectors if plan.dot else 0.0) * slot,
         "tile": fit.turn * plan.block_m * width.v / plan.lanes / plan.block_n * slot,
-        "memory": fit.reading * row_bytes / (rates.read_gbps * 1e3) * (1.0 + waited),
     }
+    memory = fit.reading * row_bytes / (rates.read_gbps * 1e3) * (1.0 + waited)
     tiles = problem.batch * (heads.kv if plan.pack > 1 else heads.q) * -(-problem.query_rows // plan.block_q)
     splits = -(-keys // max(plan.block_n, plan.split_keys // plan.block_n * plan.block_n))
-    memory = parts["memory"]
-    both = ((sum(parts.values()) - memory) ** OVERLAP + memory**OVERLAP) ** (1.0 / OVERLAP)
-    each = keys / splits * both + fit.split * slot
+    each = keys / splits * _norm(OVERLAP, sum(arithmetic.values()), memory) + fit.split * slot
     uneven = makespan([each], tiles * splits, THREADS) * THREADS / (each * tiles * splits)
     us = each * tiles * splits
-    return CpuCost(us + fit.call, us * uneven + fit.call, tuple(parts.items()))
+    return CpuCost(us + fit.call, us * uneven + fit.call, (*arithmetic.items(), ("memory", memory)))
