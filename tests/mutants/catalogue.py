@@ -25,6 +25,7 @@ SELECTIONS = {
     "native tiles": "tests/oracle/test_native.py -k 'many_tiles or sinks or levels and not decode'",
     "native layouts": "tests/oracle/test_native.py -k test_layouts",
     "native decode": "tests/oracle/test_native.py -k 'decode_shapes or decode_huge or decode_levels'",
+    "native pairs": "tests/oracle/test_native.py -k bf16_pairs",
     "cli": "tests/cli/test_output.py tests/cli/test_errors.py",
     "records": "tests/records --ignore=tests/records/test_damage.py",
     "damage": "tests/records/test_damage.py",

@@ -13,7 +13,7 @@ from attngen.checking.check import check
 from attngen.checking.poison import LAYOUTS
 from attngen.language.definition import Blocks
 from tests.oracle.variants import MASKS, SCORES, spec
-from tests.support.native import native, this_cpu, usable
+from tests.support.native import native, this_cpu
 
 pytestmark = pytest.mark.skipif(this_cpu() is None, reason="no level of vector instructions that kernels are made for")
 DTYPES = ("fp32", "fp16", "bf16")
@@ -104,11 +104,9 @@ def test_sigmoid(name: str, dtype: str) -> None:
     checked(spec(MASKS[name](40, 70), normalizer=ag.sigmoid(bias=-2.0)), 40, 70, dtype)
 
 
-@pytest.mark.parametrize("arch", ["avx512", "avx2", "sse"])
+@pytest.mark.parametrize("arch", ["avx512_bf16", "avx512", "avx2", "sse", "neon"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_levels(arch: str, dtype: str) -> None:
-    if not usable(arch):
-        pytest.skip(f"this machine has no {arch}")
     for name, score in (("window", None), ("document_ids", "softcap"), ("bigbird", "t5_bias")):
         variant = spec(MASKS[name](70, 130), SCORES[score](70, 130) if score else None, dim=(40, 24))
         checked(variant, 70, 130, dtype, target=arch)
@@ -148,7 +146,27 @@ def test_division_of_negative_numbers(few: bool) -> None:
     checked(spec(mask), 2 if few else 40, 70, few=few)
 
 
-@pytest.mark.parametrize("arch", ["avx2", "sse"])
+PAIRS = (
+    ("causal", "alibi", {}),
+    ("bigbird", "softcap", {"sink": "off_by_one"}),
+    ("document_ids", "t5_bias", {"dim": (48, 33)}),
+    ("lengths", None, {"normalizer": ag.sigmoid(bias=-2.0)}),
+    ("nothing", None, {"dim": (32, 96)}),
+)
+
+
+@pytest.mark.parametrize(("mask", "score", "more"), PAIRS)
+def test_products_of_bf16_pairs(mask: str, score: str | None, more: dict[str, Any]) -> None:
+    """Several tiles and decode steps, an odd number of keys, narrow and wide heads, of any strides."""
+    for m, n, few in ((70, 131, False), (1, 131, True), (2, 17, True)):
+        options = {"heads": (4, 1), **more} | ({"dim": 64} if few else {})
+        variant = spec(MASKS[mask](m, n), SCORES[score](m, n) if score else None, **options)
+        kernel = native(variant, "bf16", "avx512_bf16", seqlen_q=m if few else None)
+        assert "dot_pairs(" in kernel.made.text and kernel.made.plan.decode == few
+        check(variant, 2, m, n, "bf16", attention=kernel, layout="unaligned", magnitude=8.0)
+
+
+@pytest.mark.parametrize("arch", ["avx512", "avx2", "sse", "neon"])
 def test_decode_levels(arch: str) -> None:
     checked(spec(MASKS["window"](1, 130), ag.softcap(5.0), dim=40), 1, 130, "bf16", few=True, target=arch)
     checked(spec(MASKS["window"](1, 130), normalizer=ag.sigmoid(bias=-1.0), dim=40), 1, 130, few=True, target=arch)

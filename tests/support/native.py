@@ -38,22 +38,22 @@ def this_cpu() -> CpuTarget:
     return found
 
 
-def usable(arch: str) -> bool:
-    """Whether this processor has the instructions of a level."""
+def flags_here(arch: str) -> tuple[str, ...]:
+    """What compiles the text of a level to run here. Where the processor lacks the instructions, those of its own
+    level: the compiler makes long vectors of short ones, and the text has another way for each instruction it names.
+    """
     target = find_cpu(arch)
     assert target is not None
-    return set(target.needs) <= features()
+    return (target if set(target.needs) <= features() else this_cpu()).flags
 
 
 @lru_cache(maxsize=512)
 def library(text: str, arch: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """The file compiled for one CPU, and loaded."""
-    target = find_cpu(arch)
-    assert target is not None
+    """The file of one level of vectors compiled, and loaded."""
     source = FOLDER / f"{abs(hash((text, arch, extra)))}.cpp"
     source.write_text(text)
     made = source.with_suffix(".so")
-    command = [os.environ.get("CXX", "g++"), *COMPILE_FLAGS, *target.flags, *extra, str(source), "-o", str(made)]
+    command = [os.environ.get("CXX", "g++"), *COMPILE_FLAGS, *flags_here(arch), *extra, str(source), "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
     loaded = ctypes.CDLL(str(made))

@@ -11,7 +11,7 @@ import torch
 import attngen as ag
 from attngen import pipeline
 from tests.emit.cpu.test_functions import every
-from tests.support.native import library, this_cpu
+from tests.support.native import library
 
 TORCH = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -65,7 +65,6 @@ def test_reals_are_rounded_to_the_nearest_even(dtype: str) -> None:
     assert torch.equal(got[~nan].view(torch.int16), exact[~nan].view(torch.int16))
 
 
-@pytest.mark.skipif(not this_cpu().dot_bf16, reason="no products of bf16 pairs here")
 def test_pairs_are_rounded_to_the_nearest() -> None:
     more = (
         'extern "C" void pairs(real *a, real *b, int32_t *y, int64_t n) '
@@ -78,6 +77,24 @@ def test_pairs_are_rounded_to_the_nearest() -> None:
     got = torch.from_numpy(base[2].view(np.int32).view(np.int16).reshape(-1, 2).copy()).view(torch.bfloat16)
     exact = torch.from_numpy(base[:2].T.copy()).bfloat16()
     assert torch.equal(got, exact)
+
+
+def test_products_of_pairs_are_summed() -> None:
+    """By the instruction where there is one: it sums in the order of its choice."""
+    more = (
+        'extern "C" void dots(real *sum, real *a, real *b, int64_t n) '
+        "{ for (int64_t i = 0; i < n; i += LANES) at(sum + i) = dot_pairs(at(sum + i), at(a + i), at(b + i)); }"
+    )
+    store = np.zeros(3 * 4096 + 16, np.float32)
+    base = store[-store.ctypes.data % 64 // 4 :][: 3 * 4096].reshape(3, 4096)
+    drawn = torch.randn(3, 4096, 2, generator=torch.Generator().manual_seed(0))
+    pairs = drawn[1:].bfloat16()
+    base[0] = drawn[0, :, 0]
+    base[1:] = pairs.view(torch.int16).numpy().view(np.float32)[..., 0]
+    exact = base[0].astype(np.float64) + (pairs[0].double() * pairs[1].double()).sum(-1).numpy()
+    size = np.abs(base[0]) + (pairs[0].double() * pairs[1].double()).abs().sum(-1).numpy()
+    compiled("avx512_bf16", "bf16", more).dots(*(pointer(row) for row in base), ctypes.c_int64(4096))
+    assert (np.abs(base[0] - exact) <= 2.0**-23 * size).all()
 
 
 @pytest.mark.parametrize("arch", ["avx2", "sse"])
