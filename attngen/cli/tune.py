@@ -71,7 +71,7 @@ def tune(
             effort=effort,
             budget_s=budget_s,
             store=store,
-            params=values,
+            values=values,
             progress=progress,
             static=static,
         )

@@ -136,13 +136,20 @@ class Checker:
                 "out", f"{dtype_name(out)} on {out.device}, q is {dtype_name(q)} on {q.device}", "torch.empty_like(q)"
             )
 
-    def names(self, values: Mapping[str, Any], captured: Mapping[str, Any]) -> None:
-        known = [p.name for p in self.definition.params] + [t.name for t in self.definition.tensors]
+    @property
+    def _names(self) -> list[str]:
+        return [p.name for p in self.definition.params] + [t.name for t in self.definition.tensors]
+
+    def only_known(self, values: Mapping[str, Any]) -> None:
+        """No name that the spec does not have."""
         for name in values:
-            if name not in known:
-                words = [*known, "return_lse", "out"]
+            if name not in self._names:
+                words = [*self._names, "return_lse", "out"]
                 raise self.fail(name, "the spec has no such parameter or tensor", did_you_mean(name, words))
-        for name in known:
+
+    def names(self, values: Mapping[str, Any], captured: Mapping[str, Any]) -> None:
+        self.only_known(values)
+        for name in self._names:
             if name not in values and name not in captured:
                 raise self.fail(name, "missing", f"pass {name}=...")
 

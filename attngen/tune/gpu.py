@@ -60,11 +60,11 @@ class GpuKernels(Kernels):
         dtype: str,
         shape: Shape,
         folder: Path,
-        params: Mapping[str, int | float] | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> None:
         self.target = target
         few = shape.queries <= DECODE_ROWS and spec.definition.heads.group > 1
-        super().__init__(spec, target.arch, target.arch, device, dtype, shape, folder, few=few, params=params)
+        super().__init__(spec, target.arch, target.arch, device, dtype, shape, folder, few=few, values=values)
 
     @cached_property
     def space(self) -> Space:

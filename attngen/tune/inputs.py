@@ -31,6 +31,8 @@ class Inputs:
             ref.name: values[ref.name] if ref.name in values else variant.kept.on(ref.name, q.device)
             for ref in definition.tensors
         }
+        for ref in definition.tensors:
+            check.tensor(ref, named[ref.name], sizes, q.device)
         params = {param.name: check.param(param, values[param.name]) for param in definition.params}
         passed = frozenset(named) & frozenset(values)
         self.data = (q, k, v, out, lse)

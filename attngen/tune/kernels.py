@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attngen
 from attngen import pipeline
@@ -18,7 +18,7 @@ from attngen.planner.problem import Problem
 from attngen.records.row import Configuration, Subject
 from attngen.runtime.launch import Attention
 from attngen.runtime.request import Emitted
-from attngen.runtime.tensors import torch_dtype, torch_tensors
+from attngen.runtime.tensors import Checker, Sizes, torch_dtype, torch_tensors
 from attngen.sample import Sizes as SampleSizes
 from attngen.sample import sample
 from attngen.targets.cpu import CoreRates
@@ -70,12 +70,12 @@ class Kernels(ABC):
         folder: Path,
         *,
         few: bool,
-        params: Mapping[str, int | float] | None = None,
+        values: Mapping[str, Any] | None = None,
         rates: CoreRates | None = None,
     ) -> None:
         self.spec, self.dtype, self.shape, self.folder = spec, dtype, shape, folder
         self._target, self._rates, self._few = target, rates, few
-        self._params = dict(params or {})
+        self._params, self._tensors = _checked(spec, shape, values or {})
         self._made: dict[Choice, Generated] = {}
         self._kept: list[Emitted] = []
         self.subject = Subject(
@@ -106,15 +106,24 @@ class Kernels(ABC):
     def configuration(self, choice: Choice) -> Configuration:
         """What a row of the store says of a choice. PlanError where it cannot be emitted."""
         made = self.emitted(choice)
-        values = "".join(f"; {name}={value}" for name, value in sorted(self._params.items()))
         compiler, others = self.compiler()
         return Configuration(
             plan=dict(choice),
             source=hashlib.sha256(made.text.encode()).hexdigest(),
             compiler=compiler,
-            versions=f"attngen {attngen.__version__}, torch {version_of('torch')}{others}{values}",
+            versions=f"attngen {attngen.__version__}, torch {version_of('torch')}{others}{self._data}",
             predicted_us=self.space.predicted_us.get(choice, 0.0),
         )
+
+    @cached_property
+    def _data(self) -> str:
+        """What a time depends on beside lengths: parameters that were passed, and tensors that are not made up here."""
+        import torch
+
+        here, kept = torch.device("cpu"), self._attention.variant.kept
+        captured = {name: kept.on(name, here) for name in self.spec.captured}
+        words = {name: _digest(x) for name, x in {**captured, **self._tensors}.items()} | self._params
+        return "".join(f"; {name}={value}" for name, value in sorted(words.items()))
 
     def emitted(self, choice: Choice) -> Generated:
         if choice not in self._made:
@@ -166,11 +175,30 @@ class Kernels(ABC):
         drawn = sample(self.spec.definition, SampleSizes(shape.batch, shape.queries, shape.keys), self._params)
         qkv = tuple(torch.from_numpy(x).to(torch_dtype(self.dtype)) for x in (drawn.q, drawn.k, drawn.v))
         named = torch_tensors(self.spec.definition.tensors, drawn.tensors)
-        return Inputs(self._attention, self._files, qkv, {**named, **drawn.params})
+        return Inputs(self._attention, self._files, qkv, {**named, **drawn.params, **self._tensors})
 
     @cached_property
     def yardstick(self) -> Yardstick:
         return Yardstick(self.spec, self._case, self.large.data[2], self.folder)
+
+
+def _checked(spec: AttentionSpec, shape: Shape, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters, and tensors on the CPU. CallError where a call of the shape would not take them."""
+    check, definition = Checker(spec.name, spec.definition), spec.definition
+    check.only_known(values)
+    sizes = Sizes(shape.batch, shape.queries, shape.keys)
+    refs = [ref for ref in definition.tensors if ref.name in values]
+    for ref in refs:
+        check.tensor(ref, values[ref.name], sizes, getattr(values[ref.name], "device", None))
+    params = {param.name: values[param.name] for param in definition.params if param.name in values}
+    return params, {ref.name: values[ref.name].detach().cpu() for ref in refs}
+
+
+def _digest(tensor: Any) -> str:
+    import torch
+
+    content = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def version_of(package: str) -> str:

@@ -35,12 +35,12 @@ class NativeKernels(Kernels):
         dtype: str,
         shape: Shape,
         folder: Path,
-        params: Mapping[str, int | float] | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> None:
         self.target = target
         few, rates = shape.queries <= DECODE_ROWS, stored_rates(target)
         super().__init__(
-            spec, target.arch, target.arch, processor(), dtype, shape, folder, few=few, params=params, rates=rates
+            spec, target.arch, target.arch, processor(), dtype, shape, folder, few=few, values=values, rates=rates
         )
 
     @cached_property

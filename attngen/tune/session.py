@@ -41,7 +41,7 @@ def tune(
     budget_s: float | None = None,
     executor: Executor | None = None,
     store: Store | Path | str | None = None,
-    params: Mapping[str, int | float] | None = None,
+    values: Mapping[str, Any] | None = None,
     progress: Report | None = None,
     static: bool = False,
 ) -> Tuned:
@@ -50,7 +50,8 @@ def tune(
     A shape is a length, or (batch, queries, keys). ``effort`` is "quick" (seconds) or "full" (minutes);
     ``budget_s`` limits all shapes together. Every turn is a row of the store (a path, a `Store`, or None for the
     user's) as soon as it is made: a sweep that was killed goes on where it was, and measures nothing twice.
-    ``params``: values of the spec's parameters, else made-up ones (`attngen.sample`). ``executor``: where jobs run
+    ``values``: parameters and tensors of the spec by name, as a call has them; the others are made up
+    (`attngen.sample`). Where a mask depends on tensors, so does the best plan. ``executor``: where jobs run
     (`attngen.tune.job`), instead of processes of this machine. ``static``: for a GPU target and without a GPU,
     rank compiled plans by the model (`attngen.tune.static`); such results never mix with times.
 
@@ -66,12 +67,16 @@ def tune(
             raise SpecError(
                 "a CPU needs no static ranking", place="static", remedy="leave static out: it is timed here"
             )
+        if values:
+            raise SpecError(
+                "a static ranking knows no values", place="values", remedy="leave them out, or time kernels"
+            )
         from attngen.tune.static import tune_static
 
         with opened(store) as kept:
             results = tune_static(spec, find_target(target or ""), dtype, wanted, chosen, kept, budget_s, progress)
             return Tuned(results, str(kept.path))
-    make, count = _measured(spec, target, dtype or spec.dtype or DEFAULT_DTYPE, params)
+    make, count = _measured(spec, target, dtype or spec.dtype or DEFAULT_DTYPE, values)
     done: list[Result] = []
     with opened(store) as kept, submitting(executor, count) as submit:
         for i, shape in enumerate(wanted):
@@ -86,14 +91,14 @@ def tune(
 
 
 def _measured(
-    spec: AttentionSpec, target: str | None, dtype: str, params: Mapping[str, int | float] | None
+    spec: AttentionSpec, target: str | None, dtype: str, values: Mapping[str, Any] | None
 ) -> tuple[Callable[[Shape, Path], Kernels], int]:
     """What makes the kernels of a shape on this machine, and how many processes run them: one a GPU."""
     if find_cpu(target or ANY_CPU):
         here = detect(target)
-        return lambda shape, folder: NativeKernels(spec, here, dtype, shape, folder, params), os.cpu_count() or 1
+        return lambda shape, folder: NativeKernels(spec, here, dtype, shape, folder, values), os.cpu_count() or 1
     name, gpu = gpu_of_this_machine(find_target(target or ""))
-    return lambda shape, folder: GpuKernels(spec, gpu, name, dtype, shape, folder, params), 1
+    return lambda shape, folder: GpuKernels(spec, gpu, name, dtype, shape, folder, values), 1
 
 
 def sweep(

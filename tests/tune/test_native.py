@@ -116,12 +116,47 @@ def test_a_decision_that_does_not_fit_any_more_is_said(cache: Path) -> None:
 def test_a_window_that_is_passed_is_part_of_what_was_measured(tmp_path: Path) -> None:
     spec = SPEC.replace(mask=ag.causal() & ag.sliding_window("W"), params={"W": "int32"})
     near, far = (
-        NativeKernels(spec, detect(), "fp32", Shape(1, 256, 256), tmp_path, params={"W": window})
+        NativeKernels(spec, detect(), "fp32", Shape(1, 256, 256), tmp_path, values={"W": window})
         for window in (16, 200)
     )
     one, other = near.configuration(near.space.untuned), far.configuration(far.space.untuned)
     assert one.source == other.source
     assert one.versions != other.versions, "the times of one window say nothing of another"
+
+
+DOCUMENTS = ag.AttentionSpec(
+    name="documents", heads=2, head_dim=32, mask=ag.causal() & ag.document("ids"),
+    tensors={"ids": ag.TensorSpec(shape=("N",), dtype="int32")},
+)  # fmt: skip
+
+
+def test_tensors_that_are_passed_are_timed_and_part_of_what_was_measured(tmp_path: Path) -> None:
+    short, long = (torch.arange(256, dtype=torch.int32) // size for size in (4, 128))
+    versions = set()
+    for ids in (short, long):
+        captured = DOCUMENTS.replace(mask=ag.causal() & ag.document(ids=ids), tensors={})
+        for spec, values in ((DOCUMENTS, {"ids": ids}), (captured, {})):
+            made = NativeKernels(spec, detect(), "fp32", Shape(1, 256, 256), tmp_path, values)
+            configuration = made.configuration(made.space.untuned)
+            versions.add((spec.name, bool(values), configuration.versions))
+            described = made.large.launch(made.kept(made.space.untuned))
+            (file,) = (named["file"] for named in described["named"].values())
+            assert ids.numpy().tobytes() in Path(file).read_bytes()
+    assert len(versions) == 4, "the times of some documents say nothing of others"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"idz": torch.zeros(256, dtype=torch.int32)}, "did you mean `ids`"),
+        ({"ids": [0] * 256}, "not a torch tensor"),
+        ({"ids": torch.zeros(255, dtype=torch.int32)}, "shape .255., expected .N."),
+        ({"ids": torch.zeros(256)}, "the spec says int32"),
+    ],
+)
+def test_tensors_that_a_call_would_not_take(values: dict[str, Any], said: str, cache: Path) -> None:
+    with pytest.raises(ag.errors.CallError, match=said):
+        tune(DOCUMENTS, [256], "cpu", values=values)
 
 
 @pytest.mark.parametrize(
