@@ -111,7 +111,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         lane_row=f"i % {plan.block_m}" if plan.decode else "first + i",
         key_type="vi" if plan.decode else "whole",
         dot=plan.dot,
-        widened=not plan.dot and plan.dtype in ("bf16", "fp16"),
+        widened=plan.widened,
         softmax=softmax,
         members=members(interface),
         helpers=(),

@@ -90,12 +90,11 @@ def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
 def spilled(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
     """Vectors that a key tile takes from the second-level cache, because all of it does not stay in the first."""
     rows = plan.block_m * (width.qk + 2 * width.v + 2 * plan.block_n) * plan.real_bytes
-    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
     keys = plan.block_n * (width.qk + width.v)
-    held = rows + keys * (plan.real_bytes if plan.widened else element)
+    held = rows + keys * (plan.real_bytes if plan.widened else plan.element_bytes)
     kept = min(1.0, target.l1_bytes / held)
     # keys are new in every tile; the rest comes back as far as it was pushed out
-    return (keys * element + (1.0 - kept) * rows) / target.vector_bytes
+    return (keys * plan.element_bytes + (1.0 - kept) * rows) / target.vector_bytes
 
 
 def estimate_cpu_cost(
@@ -128,8 +127,7 @@ def slot_us(plan: CpuPlan, rates: CoreRates) -> float:
 
 def _beyond(plan: CpuPlan, width: HeadDim, target: CpuTarget, keys: int) -> float:
     """Vectors of keys and values of a tile that come from behind the second-level cache."""
-    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
-    row = (width.qk + width.v) * element
+    row = (width.qk + width.v) * plan.element_bytes
     return plan.block_n * row / target.vector_bytes * max(0.0, 1.0 - target.l2_bytes / (2.0 * keys * row))
 
 
@@ -144,8 +142,7 @@ def _decode(
     """Few rows: each key is read from memory once, while the keys before it are used for all rows."""
     width, heads = problem.definition.head_dim, problem.definition.heads
     slot = slot_us(plan, rates)
-    element = 2 if plan.dtype in ("bf16", "fp16") else plan.real_bytes
-    row_bytes = (width.qk + width.v) * element
+    row_bytes = (width.qk + width.v) * plan.element_bytes
     vectors = (width.qk + width.v) / plan.lanes
     waited = fit.late * _octaves_off(plan.prefetch * row_bytes / 2.0)
     # while a tile goes into the output nothing new is read

@@ -47,6 +47,11 @@ class CpuPlan:
         return 8 if self.dtype == "fp64" else 4
 
     @property
+    def element_bytes(self) -> int:
+        """Of one number in a tensor."""
+        return 2 if self.dtype in ("bf16", "fp16") else self.real_bytes
+
+    @property
     def widened(self) -> bool:
         """Whether 16-bit keys and values are made reals before they are multiplied."""
         return self.dtype in ("bf16", "fp16") and not self.dot
