@@ -24,7 +24,8 @@ static double seconds() {
   return time.tv_sec + 1e-9 * time.tv_nsec;
 }
 
-static volatile float kept;
+// Read so that no compiler can know them: it leaves out a sum that it knows the end of, such as one that stays 1.
+static volatile float kept, shrink = 0.999f, more_of = 0.001f;
 
 template <class T>
 static void keep(T *sums) {
@@ -38,7 +39,8 @@ static void keep(T *sums) {
 extern "C" double attngen_probe_fma(int64_t steps) {
   double best = 0;
   for (int round = 0; round < ROUNDS; round++) {
-    vf sums[SUMS], factor = vf{} + 0.999f, more = vf{} + 0.001f;
+    vf sums[SUMS];
+    const vf factor = vf{} + shrink, more = vf{} + more_of;
     for (int i = 0; i < SUMS; i++) sums[i] = vf{} + float(i);
     const double start = seconds();
     for (int64_t step = 0; step < steps; step++) {
