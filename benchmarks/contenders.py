@@ -19,8 +19,6 @@ WINDOWS = {"window": WINDOW, "window64": 64}
 TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MASKS = ("full", "causal", "window", "softcap", "documents")
 EAGER_UP_TO = 2048
-DENSE_UP_TO = 4096
-"""SDPA takes windows and documents as a dense mask, which is slow and large beyond this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def contenders(problem: Problem, *, flex: bool = True, targets: tuple[str, ...] 
         calls[f"ours {target}"] = lambda target=target: attend(problem, target)(q, k, v, out=out)
     if problem.mask in ("full", "causal"):
         calls["sdpa"] = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=problem.mask == "causal")
-    elif problem.mask != "softcap" and problem.n <= DENSE_UP_TO:
+    elif problem.mask != "softcap":
         mask = keep(problem)
         calls["sdpa"] = lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     if problem.n <= EAGER_UP_TO:
