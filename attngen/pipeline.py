@@ -97,7 +97,7 @@ def generate(
     schedule = build_schedule(
         simplify(definition.mask),
         q_tile=plan.block_q,
-        kv_tile=plan.block_n,
+        kv_tile=plan.grain,
         row_heads=plan.pack > 1,
         params=definition.params,
     )

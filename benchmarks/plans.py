@@ -1,6 +1,7 @@
 """Every plan of the planner's space, timed: `make bench-plans`, or python -m benchmarks.plans --help.
 
-`--sweep` times all plans at each shape and writes tests/planner/cpu_sweep.csv, which the cost model is fitted to.
+`--sweep` times all plans at each shape and writes tests/planner/cpu_sweep.csv, with `--few-rows` those of decoding and
+cpu_decode_sweep.csv: the cost model is fitted to both.
 Without it, the plan that a call gets untuned is timed anew beside the best ones of the last sweep, in fresh rounds,
 for the least of many times is less than the truth. CPU time of one thread, in rotating order, so that a loaded
 machine slows all of them alike.
@@ -36,6 +37,7 @@ from tests.support.marks import write_part
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEP = ROOT / "tests" / "planner" / "cpu_sweep.csv"
+DECODE_SWEEP = SWEEP.with_name("cpu_decode_sweep.csv")
 CHOICES = CPU_CHOICES
 SHAPE = ("mask", "dtype", "dim", "n", "heads", "kv_heads", "queries")
 LEAST_S = 0.004
@@ -143,7 +145,7 @@ def fixed_tiles(problem: Problem, target: CpuTarget) -> tuple[int, ...]:
             {"block_n": 32, "split_keys": 1024},
         )
         return (*chosen(plan)[:-1], 0)
-    return 64, 64, 2, most, most, 0, 0
+    return 1, 64, 64, 2, most, most, 0, 0
 
 
 def best_of(path: Path) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
@@ -156,8 +158,8 @@ def best_of(path: Path) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
     return {shape: [plan for _, plan in sorted(plans)] for shape, plans in found.items()}
 
 
-def compare(shapes: Iterable[Problem], target: CpuTarget, path: Path, few: int, rounds: int) -> Iterator[Compared]:
-    swept = best_of(path)
+def compare(shapes: Iterable[Problem], target: CpuTarget, few: int, rounds: int) -> Iterator[Compared]:
+    swept = best_of(SWEEP) | best_of(DECODE_SWEEP)
     for problem in shapes:
         known = swept[tuple(map(str, shape_of(problem)))]
         mine, fixed = untuned(problem, target), fixed_tiles(problem, target)
@@ -172,20 +174,21 @@ def compare(shapes: Iterable[Problem], target: CpuTarget, path: Path, few: int, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweep", action="store_true", help="time all plans; half an hour")
+    parser.add_argument("--few-rows", action="store_true", help="with --sweep: decoding")
     parser.add_argument("--target", help="a level of vectors; by default the best of this machine")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--few", type=int, default=3, help="plans of the sweep that are timed anew")
-    parser.add_argument("--file", type=Path, default=SWEEP, help="the sweep to write or to read")
     parser.add_argument("--write", action="store_true", help="write the tables of docs/plans.md")
     given = parser.parse_args()
     torch.set_num_threads(1)
     target = detect(given.target)
     if given.sweep:
-        write(sweep((*FITTED, *HELD_OUT), target, given.rounds), given.file, target, given.rounds)
+        shapes = (shape for shape in (*FITTED, *HELD_OUT) if bool(shape.m) == given.few_rows)
+        write(sweep(shapes, target, given.rounds), DECODE_SWEEP if given.few_rows else SWEEP, target, given.rounds)
         return
     before = load()
     groups = {
-        name: list(compare(shapes, target, given.file, given.few, given.rounds))
+        name: list(compare(shapes, target, given.few, given.rounds))
         for name, shapes in (("Shapes that the model was fitted to", FITTED), ("Held-out shapes", HELD_OUT))
     }
     text = page(groups, measure(target.arch), given.rounds, before)

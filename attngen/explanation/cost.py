@@ -79,7 +79,7 @@ class Explanation:
 
 
 def tiles_of(spec: AttentionSpec, plan: Plan | CpuPlan) -> TileSchedule:
-    return tile_schedule(spec, q_tile=plan.block_q, kv_tile=plan.block_n)
+    return tile_schedule(spec, q_tile=plan.block_q, kv_tile=plan.grain)
 
 
 def drawn_at(spec: AttentionSpec, length: int, params: Mapping[str, int | float]) -> Arguments:

@@ -36,6 +36,11 @@ class Candidate:
     chunks_v: tuple[int, ...]
     descriptors: bool
 
+    @property
+    def grain(self) -> int:
+        """Keys that loops begin and end at multiples of: those of a tile."""
+        return self.block_n
+
     def __str__(self) -> str:
         loads = "descriptors" if self.descriptors else "pointers"
         pack = f", pack {self.pack}" if self.pack > 1 else ""

@@ -17,7 +17,7 @@ class Tiles(Protocol):
     @property
     def block_m(self) -> int: ...
     @property
-    def block_n(self) -> int: ...
+    def grain(self) -> int: ...
     @property
     def pack(self) -> int: ...
 
@@ -25,7 +25,10 @@ class Tiles(Protocol):
 def counted(
     spec: AttentionSpec, length: int, params: Mapping[str, int | float], tensors: Mapping[str, Any]
 ) -> Callable[[Tiles], Work]:
-    """For ``length`` queries and keys, batch 1: each block's full and masked tiles, in the order of launch."""
+    """For ``length`` queries and keys, batch 1: each block's full and masked tiles, in the order of launch.
+
+    Tiles are as many keys long as loops are precise to (``grain``).
+    """
     group = spec.definition.heads.group
 
     @cache
@@ -37,4 +40,4 @@ def counted(
         # the emitted kernel launches the last rows of queries first: under a causal mask they take longest
         return Work(full[::-1], masked[::-1], counts.times)
 
-    return lambda candidate: of_tile(candidate.block_m // candidate.pack, candidate.block_n, candidate.pack > 1)
+    return lambda candidate: of_tile(candidate.block_m // candidate.pack, candidate.grain, candidate.pack > 1)

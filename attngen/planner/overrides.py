@@ -8,7 +8,7 @@ from attngen.errors import PlanError, did_you_mean
 
 _FLAGS = ("descriptors",)
 GPU_CHOICES = ("block_m", "block_n", "num_warps", "num_stages", "pack", *_FLAGS)
-CPU_CHOICES = ("block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
+CPU_CHOICES = ("q_tiles", "block_m", "block_n", "micro_m", "micro_n", "micro_d", "split_keys", "prefetch")
 _MAY_BE_ZERO = (*_FLAGS, "prefetch")
 _CHOICES = tuple(dict.fromkeys(GPU_CHOICES + CPU_CHOICES))
 _FLAG_WORDS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}

@@ -44,6 +44,11 @@ class Plan:
         return self.block_m // self.pack
 
     @property
+    def grain(self) -> int:
+        """Keys that loops begin and end at multiples of: those of a tile."""
+        return self.block_n
+
+    @property
     def candidate(self) -> Candidate:
         """The point of the space that this plan was made of."""
         return Candidate(**{field.name: getattr(self, field.name) for field in fields(Candidate)})

@@ -12,6 +12,7 @@ from attngen.planner.choose import rank_plans
 from attngen.planner.cpu import CpuPlan, refusals
 from attngen.planner.cpu.choose import priced
 from attngen.planner.cpu.feasibility import registers_used
+from attngen.planner.cpu.grain import grain_of, in_runs
 from attngen.planner.cpu.work import works
 from attngen.planner.feasibility import judge
 from attngen.planner.plan import Plan
@@ -22,7 +23,8 @@ from attngen.targets.target import Target
 Choice = tuple[tuple[str, int], ...]
 """The chosen fields of a plan, sorted by name: a configuration as a key."""
 
-_ROWS = (16, 24, 32, 48, 64, 96, 128, 192)
+_ROWS = (16, 24, 32, 48, 64, 96, 128)
+_TOGETHER = (1, 2, 4)
 _KEYS = (12, 16, 24, 32, 48, 64, 96, 128)
 _VECTORS = (1, 2, 3, 4)
 _MICRO = (4, 5, 6, 8, 10, 12, 14)
@@ -95,8 +97,12 @@ def cpu_space(problem: Problem, target: CpuTarget, untuned: CpuPlan, rates: Core
     fragments = tuple(one.with_value(getattr(untuned, one.name)) for one in _cpu_fragments(problem, target, untuned))
     start = choice_of({one.name: getattr(untuned, one.name) for one in fragments})
 
+    runs = not untuned.decode and in_runs(problem.definition.mask, problem.definition.params)
+
     def plan_of(choice: Choice) -> CpuPlan:
-        return dataclasses.replace(untuned, **dict(choice))  # type: ignore[arg-type]  # names of sizes
+        made = dataclasses.replace(untuned, **dict(choice))  # type: ignore[arg-type]  # names of sizes
+        fine = runs and made.micro_n > 0
+        return dataclasses.replace(made, grain=grain_of(made.micro_n, made.block_n) if fine else made.block_n)
 
     def why_not(choice: Choice) -> list[str]:
         return refusals(plan_of(choice), width, target)
@@ -133,6 +139,7 @@ def _cpu_fragments(problem: Problem, target: CpuTarget, untuned: CpuPlan) -> tup
         Fragment("micro_d", _MICRO),
         Fragment("micro_m", _VECTORS),
         Fragment("micro_n", _MICRO),
+        Fragment("q_tiles", _TOGETHER if untuned.grain < untuned.block_n else (1,)),
     )
 
 

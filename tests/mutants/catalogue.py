@@ -23,6 +23,7 @@ SELECTIONS = {
     "native store": "tests/runtime/native/test_store.py",
     "native compiler": "tests/runtime/native/test_compiler.py",
     "native tiles": "tests/oracle/test_native.py -k 'many_tiles or sinks or levels and not decode'",
+    "native shared": "tests/oracle/test_native.py -k share_keys",
     "native layouts": "tests/oracle/test_native.py -k test_layouts",
     "native decode": "tests/oracle/test_native.py -k 'decode_shapes or decode_huge or decode_levels'",
     "native pairs": "tests/oracle/test_native.py -k bf16_pairs",

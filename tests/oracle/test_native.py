@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import attngen as ag
 from attngen.checking.check import check
 from attngen.checking.poison import LAYOUTS
+from attngen.errors import PlanError
 from attngen.language.definition import Blocks
 from tests.oracle.variants import MASKS, SCORES, spec
 from tests.support.native import native, this_cpu
@@ -56,6 +58,32 @@ def test_score(name: str, dtype: str) -> None:
 def test_many_tiles(name: str) -> None:
     checked(spec(MASKS[name](1000, 77), heads=(2, 1)), 1000, 77, "bf16")
     checked(spec(MASKS[name](330, 1003), heads=(2, 1)), 330, 1003, "fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "q_tiles", "dtype"),
+    [
+        (name, q_tiles, DTYPES[(i + q_tiles) % 3])
+        for i, name in enumerate(("full", "causal", "window", "sink", "chunked", "document_ids", "prefix_lm"))
+        for q_tiles in (2, 3, 4)
+    ],
+)
+def test_query_tiles_that_share_keys(name: str, q_tiles: int, dtype: str) -> None:
+    """Tiles of different beginnings and ends, some of them beyond the queries, some without a key of the others."""
+    for m, n in ((150, 170), (100, 40), (33, 301)):
+        variant = spec(MASKS[name](m, n), heads=(2, 1))
+        kernel = native(variant, dtype, plan={"q_tiles": q_tiles, "block_n": 16})
+        plan = kernel.made.plan
+        assert plan.q_tiles == q_tiles and plan.grain < plan.block_n
+        check(variant, 2, m, n, dtype, attention=kernel)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("window", True), ("dilated", False), ("bigbird", False)])
+def test_scattered_keys_are_visited_in_whole_tiles(name: str, runs: bool) -> None:
+    plan = native(spec(MASKS[name](33, 70)), "fp32").made.plan
+    assert (plan.grain < plan.block_n) == runs and (runs or plan.q_tiles == 1)
+    with pytest.raises(PlanError, match="query tiles that share keys") if not runs else contextlib.nullcontext():
+        native(spec(MASKS[name](33, 70)), "fp32", plan={"q_tiles": 2})
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -26,4 +26,5 @@ def _cut(plan: CpuPlan) -> str:
         return f"{plan.target}: {rows} each key, tiles of {plan.block_n} keys, splits of {plan.split_keys}"
     pairs = ", bf16 in pairs" if plan.dot else ""
     micro = f"{plan.micro_m} x {plan.lanes} rows by {plan.micro_n} keys in registers{pairs}"
-    return f"{plan.target}: tiles of {plan.block_m} rows x {plan.block_n} keys, {micro}"
+    shared = f", {plan.q_tiles} tiles of rows at once" if plan.q_tiles > 1 else ""
+    return f"{plan.target}: tiles of {plan.block_m} rows x {plan.block_n} keys{shared}, {micro}"

@@ -77,6 +77,8 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
     q_rows, out_rows = _padded(width.qk // 2 if plan.dot else width.qk, lanes), _padded(width.v, lanes)
     scaled = factor != 1.0
     always = _operations(inner) > SHORT
+    loops = () if schedule.tile_list else sweep_views(schedule, names.scalars(), plan)
+    unmasked = tuple(part.i for sweep in loops if sweep.masked == "false" for part in sweep.ranges)
     masked_only = not always and mask is not None and _operations(inner, mask.expr) > SHORT
     view = View(
         comment=comment(origin, definition, plan),
@@ -87,24 +89,38 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         lanes=lanes,
         block_m=plan.block_m,
         block_n=plan.block_n,
+        at_most=", at most" if plan.grain < plan.block_n else "",
+        grain=plan.grain,
         block_q=plan.block_q,
         qk_dim=width.qk,
         v_dim=width.v,
         q_rows=q_rows,
         q_layout="[pair of columns][row]" if plan.dot else "[column][row]",
+        q_left="QK_DIM / 2" if plan.dot else "QK_DIM" if width.qk % lanes else "",
         out_rows=out_rows,
-        stage=max(q_rows, out_rows),
         scaled_words=" times scale * log2(e)" if scaled else "",
         times_scale=f" * {factor!r}{literal_of(plan.dtype)}" if scaled else "",
         times_inverse=" * inverse" if softmax else "",
         k_type="bf16" if plan.dot else "real",
+        v_type="int32_t" if plan.dot else "real",
+        v_skipped="skipped / 2 * V_DIM" if plan.dot else "skipped * all.v_stride",
         heads=heads.q,
         kv_heads=heads.kv,
         group=heads.group,
         item_heads=heads.kv if packed else heads.q,
         item_words=f" of the {heads.group} heads that share keys" if packed else " of one head",
-        # with a mask the last query tiles have most keys
-        tile_order="item % tiles" if mask is None else "tiles - 1 - item % tiles",
+        row_item=_row_item(packed, heads.group, masked=mask is not None),
+        q_tiles=plan.q_tiles,
+        tiles=", ".join(["call"] * plan.q_tiles),
+        sweeps=sum(len(sweep.ranges) for sweep in loops),
+        unmasked=len(unmasked),
+        # a long mask costs more than a short tile
+        joined=()
+        if masked_only
+        or plan.grain == plan.block_n
+        or all(sweep.masked for sweep in schedule.sweeps)
+        or not any(sweep.masked for sweep in schedule.sweeps)
+        else unmasked,
         list_head="tile.kv_head" if packed else "tile.head",
         packed=packed,
         row_head=row_head,
@@ -112,6 +128,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         key_type="vi" if plan.decode else "whole",
         dot=plan.dot,
         widened=plan.widened,
+        odd_width=width.qk % lanes > 0 or width.v % lanes > 0,
         softmax=softmax,
         members=members(interface),
         helpers=(),
@@ -137,13 +154,19 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         dims=_dims(width.v, plan.micro_d),
         bounds=reduced,
         uniform_bounds=uniform,
-        loops=() if schedule.tile_list else sweep_views(schedule, names.scalars(), split=plan.decode),
+        loops=loops,
         listed=schedule.tile_list,
         entry=entry,
         entry_values=entry_values,
         decode=decode_view(plan, width, q_rows, out_rows, sink=sink is not None) if plan.decode else None,
     )
     return view, interface
+
+
+def _row_item(packed: bool, group: int, *, masked: bool) -> str:
+    """Which rows an item has. With a mask the last rows have most keys, and come first."""
+    item = "item" if packed else f"item / {group}"
+    return f"items - 1 - {item} % items" if masked else f"{item} % items"
 
 
 def _operations(*exprs: Expr | None) -> int:

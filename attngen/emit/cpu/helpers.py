@@ -190,8 +190,9 @@ def _view(double: bool, lanes: int, short_exp2: bool) -> _HelperView:
         coefficients = _EXP2_SHORT if short_exp2 else _EXP2
     suffix = "" if double else "f"
     numbers = [f"{value!r}{suffix}" for value in coefficients]
-    lines = [f"vf p = {numbers[0]} * r + {numbers[1]};"]
-    lines += [f"p = p * r + {number};" for number in numbers[2:]] + ["p = p * r + 1;"]
+    p, r = ("p", "r") if double else ("p[i]", "x[i]")
+    lines = [f"{'vf ' if double else ''}{p} = {numbers[0]} * {r} + {numbers[1]};"]
+    lines += [f"{p} = {p} * {r} + {number};" for number in (*numbers[2:], "1")]
     return _HelperView(
         exp2_ulp="2.5" if short_exp2 and not double else "1.2",
         exp2_lines=tuple(lines),

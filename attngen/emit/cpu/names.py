@@ -22,7 +22,8 @@ RESERVED = frozenset(
     "do double else enum explicit export extern false float for friend goto if inline int long mutable namespace "
     "new noexcept not nullptr operator or private protected public register requires return short signed sizeof "
     "static struct switch template this thread_local throw true try typedef typeid typename union unsigned using "
-    "virtual void volatile while xor INF NOT_A_NUMBER INL NOINLINE LANES BLOCK_M BLOCK_N unix linux".split()
+    "virtual void volatile while xor INF NOT_A_NUMBER INL NOINLINE UNROLLED SHUFFLE "
+    "LANES BLOCK_M BLOCK_N GRAIN Q_TILES SWEEPS STAGE unix linux".split()
 ) | frozenset(f"{x}_{d}" for x, dims in (("q", "bhm"), ("k", "bhn"), ("v", "bhn"), ("out", "bhm")) for d in dims)
 
 Q_TILE = named(QUERY_TILE, Kind.INT)

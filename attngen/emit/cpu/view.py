@@ -38,12 +38,23 @@ class Dims:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeView:
+    """The ``i``-th range of key tiles: from ``first`` to ``last`` by ``step``, and how many make one visit."""
+
+    i: int
+    first: str
+    last: str
+    step: int
+    together: int
+
+
+@dataclass(frozen=True, slots=True)
 class SweepView:
-    """One sweep: ``setup`` runs before it, ``headers`` are its loops over key tiles `t`."""
+    """One sweep: ``setup`` comes before its ranges."""
 
     why: str
     setup: str
-    headers: tuple[str, ...]
+    ranges: tuple[RangeView, ...]
     masked: str
 
 
@@ -146,6 +157,8 @@ class DecodeView:
 class View:
     """Everything `forward.cpp.j2` and `decode.cpp.j2` print. ``lane_row``: the row of lane i.
 
+    ``tiles``: what the query tiles of an item are made of. ``v_skipped``: the place of a later key, as a summand.
+    ``joined``: ranges of unmasked key tiles whose rest goes with the masked ones, of which ``unmasked`` is the first.
     ``apart``: products are stored and scored in a loop of their own, in all tiles or only in masked ones.
     """
 
@@ -157,23 +170,32 @@ class View:
     lanes: int
     block_m: int
     block_n: int
+    at_most: str
+    grain: int
     block_q: int
     qk_dim: int
     v_dim: int
     q_rows: int
     q_layout: str
+    q_left: str
     out_rows: int
-    stage: int
     scaled_words: str
     times_scale: str
     times_inverse: str
     k_type: str
+    v_type: str
+    v_skipped: str
     heads: int
     kv_heads: int
     group: int
     item_heads: int
     item_words: str
-    tile_order: str
+    row_item: str
+    q_tiles: int
+    tiles: str
+    sweeps: int
+    unmasked: int
+    joined: tuple[int, ...]
     list_head: str
     packed: bool
     row_head: bool
@@ -181,6 +203,7 @@ class View:
     key_type: str
     dot: bool
     widened: bool
+    odd_width: bool
     softmax: bool
     members: tuple[Member, ...]
     helpers: tuple[str, ...]

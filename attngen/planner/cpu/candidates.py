@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from attngen.language.definition import Blocks
+from attngen.planner.cpu.grain import grain_of, in_runs
 from attngen.planner.cpu.plan import CpuPlan
 from attngen.planner.problem import Problem
 from attngen.targets.cpu import CpuTarget
 
 ROWS = (16, 32, 64, 128)
 """Of a query tile, each rounded up to whole micro-tiles."""
-MICRO_TILES_A_TILE, MOST_KEYS = (2, 4, 8, 16), 96
-"""Micro-tiles of keys in a key tile, which has no more keys than that."""
+Q_TILES, MOST_ROWS = (1, 2, 4), 128
+"""Query tiles that share key tiles, and their rows together."""
+MICRO_TILES_A_TILE, LONG, MOST_KEYS = (2, 4, 8, 16), 4, 96
+"""Micro-tiles of keys in a key tile, which has no more keys than that. Short tiles gain nothing where loops begin and
+end at any micro-tile."""
 MICRO = {16: ((2, 6), (3, 4), (1, 8)), 32: ((2, 8), (1, 8))}
 """Registers -> (micro_m, micro_n) worth trying. With 32 the sums of 4 x 6 would fit as well; 2 x 8 is the best one
 that was ever measured there, and what was not measured is not offered. One vector of rows is for few rows."""
@@ -54,24 +58,33 @@ def _forward(
             block_ms = (fixed["block_m"],)
         elif pinned is not None:
             block_ms = (pinned if pack == 1 else _up(pinned, step),)
-        block_ns = (block_n,) if block_n is not None else _block_ns(micro_n)
+        runs = in_runs(problem.definition.mask, problem.definition.params)
+        if runs:  # more rows share key tiles as several query tiles
+            block_ms = block_ms[:2]
+        block_ns = (block_n,) if block_n is not None else _block_ns(micro_n, runs)
         for block_m, keys in product(block_ms, block_ns):
-            yield CpuPlan(
-                target=target.name,
-                arch=target.arch,
-                dtype=problem.dtype,
-                lanes=lanes,
-                block_m=block_m,
-                block_n=keys,
-                micro_m=micro_m,
-                micro_n=micro_n,
-                micro_d=micro_d,
-                pack=pack,
-                dot=_dot(problem, target) and problem.definition.head_dim.qk % 2 == 0 and keys % 2 == 0,
-                decode=False,
-                split_keys=fixed.get("split_keys", 0),
-                prefetch=fixed.get("prefetch", 0),
-            )
+            grain = grain_of(micro_n, keys) if runs else keys
+            most = 1 if grain == keys else min(MOST_ROWS, _up(rows or MOST_ROWS, block_m)) // block_m
+            q_tiles = (fixed["q_tiles"],) if "q_tiles" in fixed else tuple(n for n in Q_TILES if n <= max(1, most))
+            for together in q_tiles:
+                yield CpuPlan(
+                    target=target.name,
+                    arch=target.arch,
+                    dtype=problem.dtype,
+                    lanes=lanes,
+                    q_tiles=together,
+                    block_m=block_m,
+                    block_n=keys,
+                    grain=grain,
+                    micro_m=micro_m,
+                    micro_n=micro_n,
+                    micro_d=micro_d,
+                    pack=pack,
+                    dot=_dot(problem, target) and problem.definition.head_dim.qk % 2 == 0 and keys % 2 == 0,
+                    decode=False,
+                    split_keys=fixed.get("split_keys", 0),
+                    prefetch=fixed.get("prefetch", 0),
+                )
 
 
 def lanes_of(dtype: str, target: CpuTarget) -> int:
@@ -102,9 +115,9 @@ def _rows(rows: int | None, pack: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(max(size, pack) for size in ROWS if size <= enough))
 
 
-def _block_ns(micro_n: int) -> tuple[int, ...]:
+def _block_ns(micro_n: int, runs: bool) -> tuple[int, ...]:
     """Few at a time where the micro-tile was chosen by a person, so that there is always one."""
-    sizes = tuple(micro_n * times for times in MICRO_TILES_A_TILE)
+    sizes = tuple(micro_n * times for times in MICRO_TILES_A_TILE if times >= LONG or not runs)
     return tuple(size for size in sizes if size <= MOST_KEYS) or sizes[:1]
 
 
@@ -138,13 +151,16 @@ def _decode(problem: Problem, target: CpuTarget, rows: int, pack: int, fixed: Ma
     }
     axes.update({name: (fixed[name],) for name in axes if name in fixed})
     for block_n, split_keys, prefetch in product(*axes.values()):
+        block_n = block_n if "block_n" in fixed else _up(block_n, keys)
         yield CpuPlan(
             target=target.name,
             arch=target.arch,
             dtype=problem.dtype,
             lanes=lanes,
+            q_tiles=1,
             block_m=fixed.get("block_m", rows),
-            block_n=block_n if "block_n" in fixed else _up(block_n, keys),
+            block_n=block_n,
+            grain=block_n,
             micro_m=fixed.get("micro_m", 1),
             micro_n=fixed.get("micro_n", keys),
             micro_d=fixed.get("micro_d", 16 if target.registers >= 32 else 8),

@@ -17,7 +17,8 @@ class CpuConstants:
     vector of the output read, shrunk and written back. ``softmax``: a vector of scores, without ``operation``
     and ``transcendental`` of the score itself, and without ``masking``: each operation of a mask. ``widen``: a
     vector of 16-bit keys or values made reals; ``pair``: a vector of values laid out for products of pairs.
-    ``near`` and ``far``: a vector of data from the second-level cache, and from behind it. ``visit``: a key
+    ``near`` and ``far``: a vector of data from the second-level cache, and from behind it; ``again``: a line of values
+    that a micro-tile finds no more in the first. ``visit``: a key
     tile at all, ``item``: a query tile at all, ``row``: a vector of queries or output transposed. In decoding, ``key``:
     a multiply-add; ``reading``: keys and values in turns, in times of reading as much in one sequence; ``late``: share
     of that which is waited for, by every doubling or halving of the distance at which keys are asked for from that of
@@ -36,6 +37,7 @@ class CpuConstants:
     widen: float
     pair: float
     near: float
+    again: float
     far: float
     visit: float
     item: float

@@ -8,7 +8,7 @@ predictions are off on shapes that the fit has not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log2
+from math import ceil, log2
 
 from attngen.language.definition import HeadDim
 from attngen.planner.cpu.constants import CpuConstants
@@ -76,10 +76,17 @@ def tile_parts(
         "multiply-adds": plan.groups * (scores + values * halved * plan.block_n),
         "micro-tiles": plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn),
         "softmax": vectors * each,
-        "conversion": other,
-        "caches": fit.near * spilled(plan, width, target),
+        "conversion": other / plan.q_tiles,
+        "caches": fit.near * spilled(plan, width, target) + fit.again * lost_lines(plan, width, target),
         "tile": fit.visit,
     }
+
+
+def visit_slots(plan: CpuPlan, width: HeadDim, target: CpuTarget, fit: CpuConstants) -> float:
+    """Those of a key tile that are the same for a short one."""
+    micro_tiles = -(-width.v // plan.micro_d)
+    rows = plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn)
+    return rows + fit.near * _pushed_out(plan, width, target) + fit.visit
 
 
 def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
@@ -88,33 +95,55 @@ def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
 
 
 def spilled(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
-    """Vectors that a key tile takes from the second-level cache, because all of it does not stay in the first."""
+    """Vectors that a key tile takes from the second-level cache, because all of it does not stay in the first: keys
+    are new in every tile, the rest comes back as far as it was pushed out."""
+    keys = plan.block_n * (width.qk + width.v) * plan.element_bytes
+    return keys / plan.q_tiles / target.vector_bytes + _pushed_out(plan, width, target)
+
+
+def lost_lines(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
+    """Lines of values that every micro-tile of columns has to fetch anew. Each takes a few columns of all keys, and a
+    line has some more for the next ones: it is there no more where the values of a tile fill the first-level cache."""
+    if plan.block_n * width.v * (plan.real_bytes if plan.widened else plan.element_bytes) <= target.l1_bytes:
+        return 0.0
+    return float(plan.groups * -(-width.v // plan.micro_d) * plan.block_n)
+
+
+def _pushed_out(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> float:
     rows = plan.block_m * (width.qk + 2 * width.v + 2 * plan.block_n) * plan.real_bytes
+    others = (plan.q_tiles - 1) * plan.block_m * (width.qk + width.v) * plan.real_bytes
     keys = plan.block_n * (width.qk + width.v)
-    held = rows + keys * (plan.real_bytes if plan.widened else plan.element_bytes)
+    held = rows + others + keys * (plan.real_bytes if plan.widened else plan.element_bytes)
     kept = min(1.0, target.l1_bytes / held)
-    # keys are new in every tile; the rest comes back as far as it was pushed out
-    return (keys * plan.element_bytes + (1.0 - kept) * rows) / target.vector_bytes
+    return (1.0 - kept) * rows / target.vector_bytes
 
 
 def estimate_cpu_cost(
     plan: CpuPlan, problem: Problem, target: CpuTarget, work: Work, keys: int, rates: CoreRates, fit: CpuConstants
 ) -> CpuCost:
-    """Time of the call whose tiles are ``work``, of ``keys`` keys."""
+    """Time of the call whose tiles of ``plan.grain`` keys are ``work``, of ``keys`` keys."""
     if plan.decode:
         return _decode(plan, problem, target, keys, rates, fit)
     width = problem.definition.head_dim
     parts = tile_parts(plan, problem, target, rates, fit)
     beyond = _beyond(plan, width, target, keys)
     parts["caches"] += fit.far * beyond
-    full = sum(parts.values())
-    masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.block_n / plan.lanes
+    together = plan.block_n // plan.grain
+    visit = visit_slots(plan, width, target, fit)
+    full = (sum(parts.values()) - visit) / together
+    masked = full + fit.masking * problem.mask_ops * plan.block_m * plan.grain / plan.lanes
     once = fit.item + fit.row * plan.block_m * (width.qk + width.v) / plan.lanes
-    tiles_full, tiles_masked = sum(work.full), sum(work.masked)
-    alone = (once * len(work.full) + full * tiles_full + masked * tiles_masked) * work.times
-    longest = max(once + full * a + masked * b for a, b in zip(work.full, work.masked, strict=True))
-    uneven = max(1.0, longest * THREADS / alone)
-    crowd = CROWD * beyond * work.times * (tiles_full + tiles_masked)
+
+    def item(unmasked: float, cut: float) -> float:
+        """Slots of a query tile. Unmasked grains that fill no tile are visited with the masked ones."""
+        rest = unmasked % together if cut else 0.0
+        visits = ceil((unmasked - rest) / together) + ceil((rest + cut) / together)
+        return once + full * (unmasked - rest) + masked * (rest + cut) + visit * visits
+
+    items = [item(*grains) for grains in zip(work.full, work.masked, strict=True)]
+    alone = sum(items) * work.times
+    uneven = max(1.0, max(items) * plan.q_tiles * THREADS / alone)
+    crowd = CROWD * beyond / together * work.times * (sum(work.full) + sum(work.masked))
     slot = slot_us(plan, rates)
     return CpuCost(alone * slot + fit.call, (alone + crowd) * uneven * slot + fit.call, tuple(parts.items()))
 
@@ -128,7 +157,9 @@ def slot_us(plan: CpuPlan, rates: CoreRates) -> float:
 def _beyond(plan: CpuPlan, width: HeadDim, target: CpuTarget, keys: int) -> float:
     """Vectors of keys and values of a tile that come from behind the second-level cache."""
     row = (width.qk + width.v) * plan.element_bytes
-    return plan.block_n * row / target.vector_bytes * max(0.0, 1.0 - target.l2_bytes / (2.0 * keys * row))
+    return (
+        plan.block_n / plan.q_tiles * row / target.vector_bytes * max(0.0, 1.0 - target.l2_bytes / (2.0 * keys * row))
+    )
 
 
 def _octaves_off(ahead: float) -> float:

@@ -16,6 +16,8 @@ def refusals(plan: CpuPlan, width: HeadDim, target: CpuTarget) -> list[str]:
     if min(plan.block_m, plan.block_n, plan.micro_m, plan.micro_n, plan.micro_d) < 1:
         wrong.append("every size is at least 1")
         return wrong
+    if plan.q_tiles < 1 or (plan.q_tiles > 1 and (plan.decode or plan.grain == plan.block_n)):
+        wrong.append(f"{plan.q_tiles} query tiles that share keys; there is one where few rows or scattered keys are")
     if plan.decode and (plan.block_m & (plan.block_m - 1) or plan.block_m > plan.lanes):
         wrong.append(f"{plan.block_m} rows; a vector of {plan.lanes} lanes holds a power of two up to that")
     if not plan.decode and plan.block_m % step:

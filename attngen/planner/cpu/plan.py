@@ -9,7 +9,9 @@ from dataclasses import dataclass
 class CpuPlan:
     """How one variant is cut for one CPU.
 
-    A vector holds ``lanes`` reals. A query tile has ``block_m`` rows, a key tile ``block_n`` keys. The product
+    A vector holds ``lanes`` reals. A query tile has ``block_m`` rows, a key tile at most ``block_n`` keys: the loops
+    over keys begin and end at multiples of ``grain`` keys, and what is left is a shorter tile. ``q_tiles`` query
+    tiles share each key tile that was read. The product
     with K goes by micro-tiles of ``micro_m`` vectors of rows by ``micro_n`` keys that stay in registers, the
     one with V by ``micro_m`` vectors by ``micro_d`` columns (in decoding: ``micro_d`` vectors of the output in
     all). With ``pack`` > 1 a row is a (query, head) pair. ``dot``: bf16 pairs are multiplied as they are;
@@ -22,8 +24,10 @@ class CpuPlan:
     arch: str
     dtype: str
     lanes: int
+    q_tiles: int
     block_m: int
     block_n: int
+    grain: int
     micro_m: int
     micro_n: int
     micro_d: int

@@ -38,6 +38,8 @@ def _forward(plan: CpuPlan, problem: Problem, target: CpuTarget, cost: CpuCost) 
         f"queries, scores and output of a tile: {tile // 1024} KiB (L1 {target.l1_bytes // 1024} KiB, "
         f"L2 {target.l2_bytes // 1024} KiB)"
     )
+    if plan.q_tiles > 1:
+        yield f"{plan.q_tiles} query tiles share each key tile; loops over keys end at multiples of {plan.grain}"
     slots = sum(part for _, part in cost.parts)
     shares = ", ".join(f"{name} {part / slots:.0%}" for name, part in cost.parts if part >= 0.005 * slots)
     yield f"a key tile takes the time of {slots:.0f} vector multiply-adds: {shares}"

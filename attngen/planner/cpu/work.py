@@ -1,4 +1,4 @@
-"""The tiles that candidates visit: those of a fine grid, put together.
+"""The tiles that candidates visit, each a grain of keys long: those of a fine grid, put together.
 
 A schedule for each tile size of the space would take longer than the rest of a compilation. A coarse tile is empty
 where all fine ones in it are empty, full where all are full, else masked. The fine ones come from the mask itself at
@@ -41,13 +41,13 @@ def every_tile(plan: CpuPlan, problem: Problem) -> Work:
     """The work of full attention: every query tile visits all key tiles."""
     heads = problem.definition.heads.kv if plan.pack > 1 else problem.definition.heads.q
     rows = -(-problem.query_rows // plan.block_q)
-    return rectangle(rows, -(-problem.key_rows // plan.block_n), heads * problem.batch)
+    return rectangle(rows, -(-problem.key_rows // plan.grain), heads * problem.batch)
 
 
 def works(problem: Problem, plans: Iterable[CpuPlan]) -> tuple[tuple[int, WorkOf], ...]:
     """(length, work of a plan) at the problem's length, or at all of `LENGTHS`."""
     plans = tuple(plans)
-    sizes = {(plan.block_q, plan.block_n) for plan in plans}
+    sizes = {(plan.block_q, plan.grain) for plan in plans}
     fine = math.gcd(*(rows for rows, _ in sizes)), math.gcd(*(keys for _, keys in sizes))
     if problem.seqlen_q is None:
         known = problem.seqlen_kv
@@ -72,22 +72,22 @@ def _work_of(
         return _sums(tiles != enumeration.EMPTY), _sums(tiles == enumeration.FULL)
 
     @cache
-    def of_tile(block_q: int, block_n: int, times: int) -> Work:
+    def of_tile(block_q: int, grain: int, times: int) -> Work:
         if not problem.masked:
-            rows, whole, rest = -(-queries // block_q), keys // block_n, float(keys % block_n > 0)
+            rows, whole, rest = -(-queries // block_q), keys // grain, float(keys % grain > 0)
             return Work((float(whole),) * rows, (rest,) * rows, times) if rest else rectangle(rows, whole, times)
         some, full = sums()
         at_rows = _edges(some.shape[0] - 1, block_q // fine[0])
-        at_keys = _edges(some.shape[1] - 1, block_n // fine[1])
+        at_keys = _edges(some.shape[1] - 1, grain // fine[1])
         visited = np.count_nonzero(_between(some, at_rows, at_keys), 1)
         cells = (at_rows[1:] - at_rows[:-1])[:, None] * (at_keys[1:] - at_keys[:-1])
         whole = _between(full, at_rows, at_keys) == cells
-        if keys % block_n:  # the last tile ends beyond the keys
+        if keys % grain:  # the last tile ends beyond the keys
             whole[:, -1] = False
         unmasked = np.count_nonzero(whole, 1)
         return Work(tuple(unmasked.tolist()), tuple((visited - unmasked).tolist()), times)
 
-    return lambda plan: of_tile(plan.block_q, plan.block_n, problem.batch * (heads.kv if plan.pack > 1 else heads.q))
+    return lambda plan: of_tile(plan.block_q, plan.grain, problem.batch * (heads.kv if plan.pack > 1 else heads.q))
 
 
 def _sums(cells: Array) -> Array:

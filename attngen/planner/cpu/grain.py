@@ -1,0 +1,28 @@
+"""How precisely the loops over keys begin and end."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from attngen.expr.op import Expr, Param
+from attngen.expr.simplify import simplify
+from attngen.tiling.build import build_schedule
+
+_ROWS, _KEYS = 16, 4
+"""Of the tiles that are looked at: as fine as any that a plan has."""
+
+
+def grain_of(micro_n: int, block_n: int) -> int:
+    """Keys that a loop begins and ends at multiples of: a micro-tile, or two where that is odd; else a whole tile.
+
+    For masks whose tiles come in runs. Where they do not, short tiles would be all that there is.
+    """
+    step = micro_n if micro_n % 2 == 0 else 2 * micro_n
+    return step if block_n % step == 0 else block_n
+
+
+@lru_cache(maxsize=256)
+def in_runs(mask: Expr, params: tuple[Param, ...]) -> bool:
+    """Whether the tiles that a mask keeps follow each other."""
+    made = build_schedule(simplify(mask), q_tile=_ROWS, kv_tile=_KEYS, params=params)
+    return not made.tile_list and all(interval.step == 1 for sweep in made.sweeps for interval in sweep.intervals)
