@@ -171,7 +171,9 @@ def _lines(spec: AttentionSpec, cpu: CpuTarget, known: Explanation, rates: CoreR
 
 
 def _rival(plan: CpuPlan) -> tuple[str, ...]:
-    micro = f"{plan.micro_m} x {plan.micro_n}"
+    rows, micro = f"{plan.block_m}", f"{plan.micro_m} x {plan.micro_n}"
     if plan.decode:
         micro = f"splits of {plan.split_keys}, {plan.prefetch} ahead"
-    return f"{plan.block_m} x {plan.block_n}", micro, time_text(plan.predicted_us), plan.limit
+    if plan.q_tiles > 1:
+        rows = f"{plan.q_tiles} of {rows}"
+    return f"{rows} x {plan.block_n}", micro, time_text(plan.predicted_us), plan.limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attngen as ag
 from attngen.planner.cpu import CpuPlan
+from attngen.planner.overrides import CPU_CHOICES
 
 
 def test_rivals_of_a_cpu_plan_are_priced_and_in_order() -> None:
@@ -14,10 +15,9 @@ def test_rivals_of_a_cpu_plan_are_priced_and_in_order() -> None:
     assert len(rivals) == 5 and times == sorted(times)
     assert known.costs[-1].us <= 1.05 * times[0]  # the tiles of the plan and of its rivals are counted alike
     assert known.plan is not None and known.plan.predicted_us > 0
-    assert not {(r.block_m, r.block_n, r.micro_m) for r in rivals} & {
-        (known.plan.block_m, known.plan.block_n, known.plan.micro_m)  # type: ignore[union-attr]
-    }
-    assert "Rivals" in known.text and f"{rivals[0].block_m} x {rivals[0].block_n}" in known.text
+    chosen = [tuple(getattr(plan, name) for name in CPU_CHOICES) for plan in (known.plan, *rivals)]
+    assert len(set(chosen)) == len(chosen)
+    assert "Rivals" in known.text and f"{rivals[0].q_tiles} of {rivals[0].block_m} x {rivals[0].block_n}" in known.text
 
 
 def test_full_attention_takes_longer_than_a_window() -> None:

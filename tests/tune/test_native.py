@@ -60,7 +60,7 @@ def test_a_sweep_is_kept_and_compile_takes_it(cache: Path, monkeypatch: pytest.M
     assert decision.subject.device and decision.subject.threads == 1
 
     # another decision than the untuned plan, so that taking it shows
-    other = {**dict(result.untuned), "block_n": 16}
+    other = {**dict(result.untuned), "block_n": 24, "micro_n": 6}
     with Store.open() as store:
         from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_a_sweep_is_kept_and_compile_takes_it(cache: Path, monkeypatch: pytest.M
         (loaded,) = attend.loaded.values()
         return loaded.emitted.plan
 
-    assert plan_of().block_n == 16
+    assert plan_of().block_n == 24
     assert any("tuned on 2199-01-01 at prefill-256" in line for line in plan_of().reasons)
     assert plan_of(plan={"block_n": 32}).block_n == 32, "an explicit plan wins"
     assert not any("tuned" in line for line in plan_of(plan={"block_n": 32}).reasons)
