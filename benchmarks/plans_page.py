@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "plans.md"
 class Compared:
     """One shape. ``ratio``: the untuned plan over the best, ``gain``: fixed tiles over the untuned plan.
 
-    Plans are (block_m, block_n, micro_m, micro_n, micro_d, split_keys, prefetch).
+    Plans are (q_tiles, block_m, block_n, micro_m, micro_n, micro_d, split_keys, prefetch).
     """
 
     problem: Problem
@@ -68,7 +68,8 @@ def _summary(kind: str, rows: list[Compared]) -> str:
 
 
 def _plan(plan: tuple[int, ...]) -> str:
-    block_m, block_n, micro_m, micro_n, _, split, ahead = plan
+    q_tiles, block_m, block_n, micro_m, micro_n, _, split, ahead = plan
     if split:
         return f"{block_n} keys, splits of {split}, {ahead} ahead"
-    return f"{block_m} x {block_n}, {micro_m} x {micro_n}"
+    rows = f"{q_tiles} of {block_m}" if q_tiles > 1 else f"{block_m}"
+    return f"{rows} x {block_n}, {micro_m} x {micro_n}"

@@ -79,7 +79,8 @@ def compiled(spec: Any, tuned: bool) -> Any:
 
 def plan_of(attention: Any) -> str:
     plan = next(iter(attention.loaded.values())).emitted.plan
-    return f"{plan.block_m} x {plan.block_n}, {plan.micro_m} x {plan.micro_n} x {plan.micro_d}"
+    rows = f"{plan.q_tiles} of {plan.block_m}" if plan.q_tiles > 1 else f"{plan.block_m}"
+    return f"{rows} x {plan.block_n}, {plan.micro_m} x {plan.micro_n} x {plan.micro_d}"
 
 
 def drawn(spec: Any, length: int) -> dict[str, Any]:
