@@ -24,7 +24,7 @@ Choice = tuple[tuple[str, int], ...]
 """The chosen fields of a plan, sorted by name: a configuration as a key."""
 
 _ROWS = (16, 24, 32, 48, 64, 96, 128)
-_TOGETHER = (1, 2, 4)
+_TOGETHER = (1, 2, 4, 8)
 _KEYS = (12, 16, 24, 32, 48, 64, 96, 128)
 _VECTORS = (1, 2, 3, 4)
 _MICRO = (4, 5, 6, 8, 10, 12, 14)

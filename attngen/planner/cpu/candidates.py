@@ -13,7 +13,7 @@ from attngen.targets.cpu import CpuTarget
 
 ROWS = (16, 32, 64, 128)
 """Of a query tile, each rounded up to whole micro-tiles."""
-Q_TILES, MOST_ROWS = (1, 2, 4), 128
+Q_TILES, MOST_ROWS = (1, 2, 4, 8), 192
 """Query tiles that share key tiles, and their rows together."""
 MICRO_TILES_A_TILE, LONG, MOST_KEYS = (2, 4, 8, 16), 4, 96
 """Micro-tiles of keys in a key tile, which has no more keys than that. Short tiles gain nothing where loops begin and
