@@ -13,7 +13,7 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -158,8 +158,14 @@ def best_of(path: Path) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
     return {shape: [plan for _, plan in sorted(plans)] for shape, plans in found.items()}
 
 
-def compare(shapes: Iterable[Problem], target: CpuTarget, few: int, rounds: int) -> Iterator[Compared]:
-    swept = best_of(SWEEP) | best_of(DECODE_SWEEP)
+def compare(
+    shapes: Iterable[Problem],
+    target: CpuTarget,
+    swept: Mapping[tuple[str, ...], list[tuple[int, ...]]],
+    few: int,
+    rounds: int,
+) -> Iterator[Compared]:
+    """``swept``: plans by shape, best first."""
     for problem in shapes:
         known = swept[tuple(map(str, shape_of(problem)))]
         mine, fixed = untuned(problem, target), fixed_tiles(problem, target)
@@ -186,9 +192,9 @@ def main() -> None:
         shapes = (shape for shape in (*FITTED, *HELD_OUT) if bool(shape.m) == given.few_rows)
         write(sweep(shapes, target, given.rounds), DECODE_SWEEP if given.few_rows else SWEEP, target, given.rounds)
         return
-    before = load()
+    before, swept = load(), best_of(SWEEP) | best_of(DECODE_SWEEP)
     groups = {
-        name: list(compare(shapes, target, given.few, given.rounds))
+        name: list(compare(shapes, target, swept, given.few, given.rounds))
         for name, shapes in (("Shapes that the model was fitted to", FITTED), ("Held-out shapes", HELD_OUT))
     }
     text = page(groups, measure(target.arch), given.rounds, before)

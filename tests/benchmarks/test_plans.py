@@ -45,7 +45,7 @@ def test_compared_with_the_best_of_a_sweep(tmp_path: Path, monkeypatch: pytest.M
     file = tmp_path / "sweep.csv"
     plans.write(plans.sweep(SHAPES, CPU, 2), file, CPU, 2)
     assert file.read_text().count("\n") == 4 + sum(len(set(rows)) for rows in space.values())
-    found = list(plans.compare(SHAPES, CPU, file, few=2, rounds=3))
+    found = list(plans.compare(SHAPES, CPU, plans.best_of(file), few=2, rounds=3))
     assert [row.problem for row in found] == list(SHAPES)
     text = page({"here": found}, measure(), 3, "0.1")
     assert all(f"{row.ms:.2f} |" in text and str(row.ratio) in text for row in found)
