@@ -19,6 +19,7 @@ from attngen.language.definition import Definition
 from attngen.language.spec import AttentionSpec, as_spec
 from attngen.planner.choose import rank_plans
 from attngen.planner.cpu import CpuPlan, choose_cpu_plan
+from attngen.planner.cpu.grain import has_runs, whole_tiles
 from attngen.planner.decode import DECODE_ROWS
 from attngen.planner.overrides import checked_overrides
 from attngen.planner.plan import Plan
@@ -94,13 +95,11 @@ def generate(
             plan = rank_counted(problem, find_target(target), known(spec, problem), plan)[0]
     if plan.pack > 1:  # the rows of a tile then belong to several heads
         graph = _graph(definition, element, True)
-    schedule = build_schedule(
-        simplify(definition.mask),
-        q_tile=plan.block_q,
-        kv_tile=plan.grain,
-        row_heads=plan.pack > 1,
-        params=definition.params,
-    )
+    schedule = _schedule(definition, plan)
+    if isinstance(plan, CpuPlan) and plan.grain < plan.block_n and not has_runs(schedule):
+        # at these sizes the keys are scattered after all
+        plan = whole_tiles(plan)
+        schedule = _schedule(definition, plan)
     origin = Origin(
         spec.name,
         spec.doc,
@@ -112,6 +111,16 @@ def generate(
         made = emit_cpu(graph, schedule, plan, origin)
         return Generated(definition, graph, schedule, plan, made.text, made.interface)
     return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
+
+
+def _schedule(definition: Definition, plan: Plan | CpuPlan) -> Schedule:
+    return build_schedule(
+        simplify(definition.mask),
+        q_tile=plan.block_q,
+        kv_tile=plan.grain,
+        row_heads=plan.pack > 1,
+        params=definition.params,
+    )
 
 
 def generate_tuned(

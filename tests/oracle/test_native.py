@@ -78,7 +78,7 @@ def test_query_tiles_that_share_keys(name: str, q_tiles: int, dtype: str) -> Non
         check(variant, 2, m, n, dtype, attention=kernel)
 
 
-@pytest.mark.parametrize(("name", "runs"), [("window", True), ("dilated", False), ("bigbird", False)])
+@pytest.mark.parametrize(("name", "runs"), [("window", True), ("strided", False), ("bigbird", False)])
 def test_scattered_keys_are_visited_in_whole_tiles(name: str, runs: bool) -> None:
     plan = native(spec(MASKS[name](33, 70)), "fp32").made.plan
     assert (plan.grain < plan.block_n) == runs and (runs or plan.q_tiles == 1)

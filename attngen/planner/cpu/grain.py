@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from attngen.expr.op import Expr, Param
 from attngen.expr.simplify import simplify
+from attngen.planner.cpu.plan import CpuPlan
 from attngen.tiling.build import build_schedule
+from attngen.tiling.schedule import Schedule
 
 _ROWS, _KEYS = 16, 4
 """Of the tiles that are looked at: as fine as any that a plan has."""
@@ -24,5 +27,15 @@ def grain_of(micro_n: int, block_n: int) -> int:
 @lru_cache(maxsize=256)
 def in_runs(mask: Expr, params: tuple[Param, ...]) -> bool:
     """Whether the tiles that a mask keeps follow each other."""
-    made = build_schedule(simplify(mask), q_tile=_ROWS, kv_tile=_KEYS, params=params)
-    return not made.tile_list and all(interval.step == 1 for sweep in made.sweeps for interval in sweep.intervals)
+    return has_runs(build_schedule(simplify(mask), q_tile=_ROWS, kv_tile=_KEYS, params=params))
+
+
+def has_runs(schedule: Schedule) -> bool:
+    """Whether all loops of a schedule take one tile after the other."""
+    steps = {interval.step for sweep in schedule.sweeps for interval in sweep.intervals}
+    return not schedule.tile_list and steps <= {1}
+
+
+def whole_tiles(plan: CpuPlan) -> CpuPlan:
+    """The plan for scattered keys."""
+    return replace(plan, grain=plan.block_n, q_tiles=1)
