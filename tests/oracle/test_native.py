@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 from typing import Any
 
@@ -84,6 +85,16 @@ def test_scattered_keys_are_visited_in_whole_tiles(name: str, runs: bool) -> Non
     assert (plan.grain < plan.block_n) == runs and (runs or plan.q_tiles == 1)
     with pytest.raises(PlanError, match="query tiles that share keys") if not runs else contextlib.nullcontext():
         native(spec(MASKS[name](33, 70)), "fp32", plan={"q_tiles": 2})
+
+
+@pytest.mark.parametrize("name", ["strided", "bigbird"])
+def test_keys_that_are_scattered_at_the_sizes_of_a_plan_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the planner believed of small sizes does not hold for the schedule that is emitted."""
+    monkeypatch.setattr(importlib.import_module("attngen.planner.cpu.candidates"), "in_runs", lambda *_: True)
+    variant = spec(MASKS[name](70, 130), heads=(2, 1))
+    kernel = native(variant, "fp32")
+    assert kernel.made.plan.grain == kernel.made.plan.block_n and kernel.made.plan.q_tiles == 1
+    check(variant, 2, 70, 130, attention=kernel)
 
 
 @pytest.mark.parametrize("name", MASKS)
