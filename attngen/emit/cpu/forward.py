@@ -79,6 +79,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
     always = _operations(inner) > SHORT
     loops = () if schedule.tile_list else sweep_views(schedule, names.scalars(), plan)
     unmasked = tuple(part.i for sweep in loops if sweep.masked == "false" for part in sweep.ranges)
+    joins = plan.grain < plan.block_n and any(sweep.masked for sweep in schedule.sweeps)
     masked_only = not always and mask is not None and _operations(inner, mask.expr) > SHORT
     view = View(
         comment=comment(origin, definition, plan),
@@ -115,12 +116,7 @@ def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: 
         sweeps=sum(len(sweep.ranges) for sweep in loops),
         unmasked=len(unmasked),
         # a long mask costs more than a short tile
-        joined=()
-        if masked_only
-        or plan.grain == plan.block_n
-        or all(sweep.masked for sweep in schedule.sweeps)
-        or not any(sweep.masked for sweep in schedule.sweeps)
-        else unmasked,
+        joined=unmasked if joins and not masked_only else (),
         list_head="tile.kv_head" if packed else "tile.head",
         packed=packed,
         row_head=row_head,
