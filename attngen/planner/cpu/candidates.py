@@ -64,15 +64,13 @@ def _forward(
         block_ns = (block_n,) if block_n is not None else _block_ns(micro_n, runs)
         for block_m, keys in product(block_ms, block_ns):
             grain = grain_of(micro_n, keys) if runs else keys
-            most = 1 if grain == keys else min(MOST_ROWS, _up(rows or MOST_ROWS, block_m)) // block_m
-            q_tiles = (fixed["q_tiles"],) if "q_tiles" in fixed else tuple(n for n in Q_TILES if n <= max(1, most))
-            for together in q_tiles:
+            for q_tiles in (fixed["q_tiles"],) if "q_tiles" in fixed else _q_tiles(rows, block_m, grain < keys):
                 yield CpuPlan(
                     target=target.name,
                     arch=target.arch,
                     dtype=problem.dtype,
                     lanes=lanes,
-                    q_tiles=together,
+                    q_tiles=q_tiles,
                     block_m=block_m,
                     block_n=keys,
                     grain=grain,
@@ -113,6 +111,12 @@ def _rows(rows: int | None, pack: int) -> tuple[int, ...]:
         return (rows,)
     enough = next((size for size in ROWS if size >= (rows or ROWS[-1])), ROWS[-1])
     return tuple(dict.fromkeys(max(size, pack) for size in ROWS if size <= enough))
+
+
+def _q_tiles(rows: int | None, block_m: int, runs: bool) -> tuple[int, ...]:
+    """As many as have rows to do; tiles of scattered keys are not shared."""
+    most = min(MOST_ROWS, _up(rows or MOST_ROWS, block_m)) // block_m if runs else 1
+    return tuple(n for n in Q_TILES if n <= max(1, most))
 
 
 def _block_ns(micro_n: int, runs: bool) -> tuple[int, ...]:

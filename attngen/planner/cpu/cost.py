@@ -74,7 +74,7 @@ def tile_parts(
     each = fit.softmax + fit.operation * problem.tile_ops + fit.transcendental * problem.exp_ops
     return {
         "multiply-adds": plan.groups * (scores + values * halved * plan.block_n),
-        "micro-tiles": plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn),
+        "micro-tiles": _around(plan, width, fit, micro_tiles),
         "softmax": vectors * each,
         "conversion": other / plan.q_tiles,
         "caches": fit.near * spilled(plan, width, target) + fit.again * lost_lines(plan, width, target),
@@ -84,9 +84,13 @@ def tile_parts(
 
 def visit_slots(plan: CpuPlan, width: HeadDim, target: CpuTarget, fit: CpuConstants) -> float:
     """Those of a key tile that are the same for a short one."""
-    micro_tiles = -(-width.v // plan.micro_d)
-    rows = plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn)
-    return rows + fit.near * _pushed_out(plan, width, target) + fit.visit
+    outputs = _around(plan, width, fit, -(-width.v // plan.micro_d))
+    return outputs + fit.near * _pushed_out(plan, width, target) + fit.visit
+
+
+def _around(plan: CpuPlan, width: HeadDim, fit: CpuConstants, micro_tiles: float) -> float:
+    """Slots around the products of all micro-tiles: sums that are waited for, outputs rescaled."""
+    return plan.groups * (micro_tiles * fit.drain + plan.micro_m * width.v * fit.turn)
 
 
 def _of_pairs(plan: CpuPlan, rates: CoreRates) -> float:
