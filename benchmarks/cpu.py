@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from attngen.runtime.native.machine import Machine, measure
+from attngen.runtime.native.machine import measure, rate_now
 from benchmarks.contenders import MASKS, Problem, attend, contenders, decode_contenders, pairs
 from benchmarks.page import page
 from benchmarks.timing import Call, Ratio, Times, interleaved, load
@@ -31,7 +32,11 @@ DECODE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One problem. ``times``: CPU and wall milliseconds by contender; ``ratios``: theirs over ours, CPU time."""
+    """One problem. ``times``: CPU and wall milliseconds by contender; ``ratios``: theirs over ours, CPU time.
+
+    ``share``: of what limits it (multiply-adds; reading, where there is one query), which is measured right after
+    each of our turns: a shared machine is not equally fast all the time. The median of the rounds.
+    """
 
     problem: dict[str, Any]
     times: dict[str, tuple[float, float]]
@@ -56,22 +61,24 @@ def agree(problem: Problem, calls: dict[str, Call]) -> None:
             sys.exit(f"{problem}: {name} differs by {error:.1e}, nothing is reported")
 
 
-def row(problem: Problem, calls: dict[str, Call], rounds: int, machine: Machine) -> Row:
+def row(problem: Problem, calls: dict[str, Call], rounds: int) -> Row:
     agree(problem, calls)
-    times = interleaved(calls, rounds)
     loaded = next(one for request, one in attend(problem).loaded.items() if request.dtype == problem.dtype)
-    width, count = problem.dim, problem.heads[0] * pairs(problem)
+    dot = bool(getattr(loaded.emitted.plan, "dot", False))
+    limit = "read" if problem.queries == 1 else "dot" if dot else "fma"
+    limits: list[float] = []
+    times = interleaved(calls, rounds, beside={"ours": lambda: limits.append(rate_now(limit))})
+    gflop = 4 * problem.dim * problem.heads[0] * pairs(problem) * 1e-9
+    gigabytes = 2 * problem.heads[1] * problem.n * problem.dim * (4 if problem.dtype == "fp32" else 2) * 1e-9
+    work = gigabytes if limit == "read" else gflop
     seconds = times["ours"].cpu_ms / 1e3
-    gflops = 4 * width * count / seconds * 1e-9
-    size = 4 if problem.dtype == "fp32" else 2
-    peak = machine.peak(problem.dtype, bool(getattr(loaded.emitted.plan, "dot", False)))
     return Row(
         asdict(problem),
         {name: (one.cpu_ms, one.wall_ms) for name, one in times.items()},
         {name: _ratio(one, times["ours"]) for name, one in times.items() if name != "ours"},
-        gflops,
-        gflops / peak,
-        2 * problem.heads[1] * problem.n * width * size / seconds * 1e-9,
+        gflop / seconds,
+        statistics.median(work / one / most for one, most in zip(times["ours"].cpu, limits, strict=True)),
+        gigabytes / seconds,
         load(),
     )
 
@@ -123,10 +130,10 @@ def main() -> None:
     }
     for problem in problems(given.lengths, given.dims, given.dtypes, given.masks):
         targets = ("avx2",) if problem.dtype == "fp32" and machine.arch.startswith("avx512") else ()
-        made = row(problem, contenders(problem, flex=not given.no_flex, targets=targets), given.rounds, machine)
+        made = row(problem, contenders(problem, flex=not given.no_flex, targets=targets), given.rounds)
         record["forward"].append(_told(made))
     for problem in () if given.no_decode else DECODE:
-        record["decode"].append(_told(row(problem, decode_contenders(problem), max(given.rounds, 7), machine)))
+        record["decode"].append(_told(row(problem, decode_contenders(problem), max(given.rounds, 7))))
     record["threads"] = two_threads(given.rounds)
     record["load_at_end"] = load()
     RECORD.parent.mkdir(parents=True, exist_ok=True)

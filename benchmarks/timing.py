@@ -47,8 +47,13 @@ class Ratio:
         return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
 
 
-def interleaved(calls: Mapping[str, Call], rounds: int, least_s: float = 0.02) -> dict[str, Times]:
-    """Every call once a round, in rotating order; a quick one is repeated within its turn up to ``least_s``."""
+def interleaved(
+    calls: Mapping[str, Call], rounds: int, least_s: float = 0.02, beside: Mapping[str, Call] | None = None
+) -> dict[str, Times]:
+    """Every call once a round, in rotating order; a quick one is repeated within its turn up to ``least_s``.
+
+    ``beside``: what else is called right after a turn of that name, untimed.
+    """
     repeats = {}
     for name, call in calls.items():
         call()
@@ -66,6 +71,8 @@ def interleaved(calls: Mapping[str, Call], rounds: int, least_s: float = 0.02) -
                 call()
             cpu[name].append((time.process_time() - start) / count)
             wall[name].append((time.perf_counter() - begin) / count)
+            if beside and name in beside:
+                beside[name]()
     return {name: Times(tuple(cpu[name]), tuple(wall[name])) for name in calls}
 
 

@@ -15,9 +15,9 @@ import torch
 
 from attngen.runtime.native.machine import measure, processor
 from benchmarks import cpu
-from benchmarks.contenders import DOCUMENTS, MASKS, Problem, contenders, decode_contenders, keep, pairs
+from benchmarks.contenders import DOCUMENTS, MASKS, Problem, contenders, decode_contenders, inputs, keep, pairs
 from benchmarks.page import page
-from benchmarks.timing import Ratio, interleaved
+from benchmarks.timing import Ratio, Times, interleaved
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,8 +67,9 @@ def test_rounds_are_interleaved_and_rotated() -> None:
 
         return call
 
-    times = interleaved({"a": busy("a", 0.01), "b": busy("b", 0.03)}, rounds=3, least_s=0.0)
-    assert seen[4:] == ["a", "b", "b", "a", "a", "b"]
+    calls, beside = {"a": busy("a", 0.01), "b": busy("b", 0.03)}, {"a": busy("beside", 0.05)}
+    times = interleaved(calls, rounds=3, least_s=0.0, beside=beside)
+    assert seen[4:] == ["a", "beside", "b", "b", "a", "beside", "a", "beside", "b"]
     ratio = Ratio.of(times["b"].cpu, times["a"].cpu)
     assert 2.5 < ratio.median < 3.5
     assert ratio.low <= ratio.median <= ratio.high
@@ -82,6 +83,30 @@ def test_the_probe_of_the_machine() -> None:
     assert machine.peak("fp64", False) == machine.fma_gflops / 2
     assert machine.peak("bf16", True) == (machine.dot_gflops or machine.fma_gflops)
     assert measure() is machine, "once a process"
+
+
+@pytest.mark.parametrize("problem", [Problem("causal", "fp32", 64, 200), Problem("full", "fp32", 64, 300, (32, 8), 1)])
+def test_shares_are_of_what_is_measured_beside_our_turns(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of multiply-adds where there are many queries, of reading where there is one."""
+    asked, rates = [], iter([50.0, 100.0, 200.0])
+
+    def rate(name: str) -> float:
+        asked.append(name)
+        return next(rates)
+
+    monkeypatch.setattr(cpu, "rate_now", rate)
+    # rounds as long as each other, so that the median is that of the middle rate
+    monkeypatch.setattr(cpu, "interleaved", _steady)
+    made = cpu.row(problem, {"ours": lambda: cpu.attend(problem)(*inputs(problem))}, 3)
+    assert asked == ["read" if problem.queries == 1 else "fma"] * 3
+    done = made.gbps if problem.queries == 1 else made.gflops
+    assert made.share == pytest.approx(done / 100.0)
+
+
+def _steady(calls: Any, rounds: int, beside: Any) -> dict[str, Times]:
+    for _ in range(rounds):
+        beside["ours"]()
+    return {name: Times((0.25,) * rounds, (0.25,) * rounds) for name in calls}
 
 
 def test_a_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from attngen.runtime.native.store import library
 from attngen.targets.cpu import CoreRates
 
 _TEXT = Path(__file__).with_name("probe.cpp")
-_STEPS = 4_000_000
-_READ_BYTES = 256 << 20
+_AMOUNTS = {"fma": 4_000_000, "dot": 4_000_000, "read": 256 << 20}
+"""Steps, steps, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,22 @@ class Machine:
 @cache
 def measure(target: str | None = None) -> Machine:
     """Measured once a process, in about two seconds. ``target``: a level of vectors, by default the best."""
-    cpu, compiler = detect(target), find_compiler()
+    rates = [rate_now(name, target) for name in _AMOUNTS]
+    return Machine(processor(), detect(target).arch, find_compiler().version, *rates)
+
+
+def rate_now(name: str, target: str | None = None) -> float:
+    """One of the rates, measured anew: "fma", "dot" (GFLOP/s) or "read" (GB/s)."""
+    function = getattr(_probe(target), f"attngen_probe_{name}")
+    function.argtypes, function.restype = (ctypes.c_int64,), ctypes.c_double
+    return float(function(_AMOUNTS[name]))
+
+
+@cache
+def _probe(target: str | None) -> ctypes.CDLL:
     text = _TEXT.read_text(encoding="utf-8")
-    probe = load_library(library(shared_cache(default_root()), text, compiler, cpu, "the machine probe").path)
-    rates = []
-    for name, amount in (("fma", _STEPS), ("dot", _STEPS), ("read", _READ_BYTES)):
-        function = getattr(probe, f"attngen_probe_{name}")
-        function.argtypes, function.restype = (ctypes.c_int64,), ctypes.c_double
-        rates.append(float(function(amount)))
-    return Machine(processor(), cpu.arch, compiler.version, *rates)
+    made = library(shared_cache(default_root()), text, find_compiler(), detect(target), "the machine probe")
+    return load_library(made.path)
 
 
 def processor() -> str:
