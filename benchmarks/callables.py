@@ -132,8 +132,8 @@ def rows(names: list[str], rounds: int) -> list[Row]:
         attend = ag.compile(spec, backend="cpu")
         attend(q, k, v)
         plan = next(iter(attend.loaded.values())).emitted.plan
-        tiles = ag.schedule(spec, q_tile=plan.block_q, kv_tile=plan.block_n)
-        counts[name] = tiles.counts(N, params={}, tensors=dict(spec.captured)), plan.block_q * plan.block_n
+        tiles = ag.schedule(spec, q_tile=plan.block_q, kv_tile=plan.grain)
+        counts[name] = tiles.counts(N, params={}, tensors=dict(spec.captured)), plan.block_q * plan.grain
         calls[name] = _call(attend, q, k, v)
     times = interleaved(calls, rounds)
 

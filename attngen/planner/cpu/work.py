@@ -33,6 +33,8 @@ DECODED = (4096, 32768)
 """The same of keys, for few queries."""
 MOST_PAIRS = LENGTHS[-1] ** 2
 """Of a query and a key, whose mask is looked at one by one."""
+STRIP = 128
+"""Queries whose pairs are looked at together."""
 DOCUMENT = 256
 """Where the mask depends on tensors, whose values a compilation does not see: taken for causal documents so long."""
 
@@ -129,16 +131,22 @@ def _fine(problem: Problem, rows: int, columns: int) -> Callable[[int, int], Arr
 
 
 def _dense(mask: Expr, queries: int, keys: int, values: Mapping[str, int | float], rows: int, columns: int) -> Array:
-    """By the mask of every pair, of the first batch and head."""
+    """By the mask of every pair, of the first batch and head. Some queries at a time: arrays of all pairs would be new
+    memory for every operation, which takes several times as long as the arithmetic."""
     first = np.zeros((1, 1), np.int64)
-    index = {"b": first, "h": first, "q": np.arange(queries)[:, None], "kv": np.arange(keys)[None]}
-    keep = evaluate(mask, Env(index, {"B": 1, "M": queries, "N": keys}, values))
-    # rows beyond the last are not there, keys beyond the last are masked
-    padded = np.zeros((queries, -(-keys // columns) * columns), np.bool_)
-    padded[:, :keys] = keep
-    some, full = _every(padded, rows)  # rows first: they lie whole in memory
-    some, full = _every(some.T, columns)[0].T, _every(full.T, columns)[1].T
-    return np.where(full, enumeration.FULL, some).astype(np.int8)
+    step = max(rows, STRIP // rows * rows)
+    strips = []
+    for start in range(0, queries, step):
+        index = {"b": first, "h": first, "q": np.arange(start, min(start + step, queries))[:, None]}
+        index["kv"] = np.arange(keys)[None]
+        keep = evaluate(mask, Env(index, {"B": 1, "M": queries, "N": keys}, values))
+        # rows beyond the last are not there, keys beyond the last are masked
+        padded = np.zeros((len(index["q"]), -(-keys // columns) * columns), np.bool_)
+        padded[:, :keys] = keep
+        some, full = _every(padded, rows)  # rows first: they lie whole in memory
+        some, full = _every(some.T, columns)[0].T, _every(full.T, columns)[1].T
+        strips.append(np.where(full, enumeration.FULL, some).astype(np.int8))
+    return np.concatenate(strips)
 
 
 def _every(cells: Array, step: int) -> tuple[Array, Array]:
