@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from attngen.emit.cpu.forward import emit_cpu
 from attngen.emit.cpu.interface import Interface
@@ -43,14 +43,22 @@ DEFAULT_DTYPE = "bf16"
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Every stage of one compilation. ``text`` is the standalone source; ``interface`` how C++ is called."""
+    """Every stage of one compilation. ``text`` is the standalone source; ``interface`` how C++ is called.
+
+    The text is rendered when it is first asked for: a kernel that is in the store already needs none.
+    """
 
     definition: Definition
     graph: AttentionGraph
     schedule: Schedule
     plan: Plan | CpuPlan
-    text: str
+    origin: Origin
+    render: Callable[[], str]
     interface: Interface | None = None
+
+    @property
+    def text(self) -> str:
+        return self.render()
 
     @property
     def gpu_plan(self) -> Plan:
@@ -109,8 +117,9 @@ def generate(
     )
     if isinstance(plan, CpuPlan):
         made = emit_cpu(graph, schedule, plan, origin)
-        return Generated(definition, graph, schedule, plan, made.text, made.interface)
-    return Generated(definition, graph, schedule, plan, emit_triton(graph, schedule, plan, origin))
+        return Generated(definition, graph, schedule, plan, origin, cache(made.render), made.interface)
+    render = cache(partial(emit_triton, graph, schedule, plan, origin))
+    return Generated(definition, graph, schedule, plan, origin, render)
 
 
 def _schedule(definition: Definition, plan: Plan | CpuPlan) -> Schedule:
@@ -210,6 +219,6 @@ def compile(
         rates = stored_rates(cpu) if cpu else None
         make = generate_tuned if plan is None else partial(generate, plan=plan)
         made = make(spec, request.target, dtype=request.dtype, seqlen_q=seqlen_q, rates=rates)
-        return Emitted(made.text, made.plan, made.schedule, made.interface)
+        return Emitted(made.render, made.plan, made.schedule, made.interface, repr(made.origin))
 
     return Attention(spec, emit, backend=backend, target=target)

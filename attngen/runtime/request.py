@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from attngen.emit.cpu.interface import Interface
@@ -21,9 +22,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """What the pipeline answers to a request. ``interface``: how native code is called; None for Triton."""
+    """What the pipeline answers to a request. ``interface``: how native code is called; None for Triton.
 
-    source: str
+    ``source``: the text, or what renders it, for an earlier process may have kept it. That is looked for only where
+    ``origin`` is given: the words in the text that neither spec, request nor plan decide.
+    """
+
+    source: str | Callable[[], str]
     plan: Plan | CpuPlan
     schedule: Schedule
     interface: Interface | None = None
+    origin: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.source if isinstance(self.source, str) else self.source()

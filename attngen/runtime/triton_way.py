@@ -53,8 +53,7 @@ class TritonWay:
                 repair()
                 emitted = variant.emit(request)
                 plan = asdict(emitted.plan) if is_dataclass(emitted.plan) else {}
-                identity = variant.identity(request, emitted.plan)
-                stored = variant.store().put(identity, emitted.source, {"plan": plan})
+                stored = variant.keep(request, emitted, {"plan": plan})
                 found = variant.loaded[request] = Loaded(emitted, stored, load(stored.source, stored.path))
             return found
 

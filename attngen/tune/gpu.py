@@ -82,7 +82,7 @@ class GpuKernels(Kernels):
         return {
             "kind": "gpu",
             "device": WHERE,
-            "source": emitted.source,
+            "source": emitted.text,
             "small": self.small.launch(emitted),
             "large": self.large.launch(emitted),
         }

@@ -10,9 +10,10 @@ from itertools import product
 from attngen.planner.candidates import BLOCK_M, BLOCK_N, STAGES, WARPS, candidates
 from attngen.planner.choose import rank_plans
 from attngen.planner.cpu import CpuPlan, refusals
+from attngen.planner.cpu.candidates import keys_in_runs
 from attngen.planner.cpu.choose import priced
 from attngen.planner.cpu.feasibility import registers_used
-from attngen.planner.cpu.grain import grain_of, in_runs
+from attngen.planner.cpu.grain import grain_of
 from attngen.planner.cpu.work import works
 from attngen.planner.feasibility import judge
 from attngen.planner.plan import Plan
@@ -97,7 +98,7 @@ def cpu_space(problem: Problem, target: CpuTarget, untuned: CpuPlan, rates: Core
     fragments = tuple(one.with_value(getattr(untuned, one.name)) for one in _cpu_fragments(problem, target, untuned))
     start = choice_of({one.name: getattr(untuned, one.name) for one in fragments})
 
-    runs = not untuned.decode and in_runs(problem.definition.mask, problem.definition.params)
+    runs = not untuned.decode and keys_in_runs(problem, target)
 
     def plan_of(choice: Choice) -> CpuPlan:
         made = dataclasses.replace(untuned, **dict(choice))  # type: ignore[arg-type]  # names of sizes

@@ -181,7 +181,7 @@ def copies_of_the_launcher() -> dict[str, Any]:
         right = emitted(request)
         start = "    batch, heads, m, dim = q.shape\n"
         copies = "    q = q if q.stride(-1) == 1 else q.contiguous()\n    slopes = slopes * 1\n"
-        return Emitted(right.source.replace(start, copies + start), right.plan, right.schedule)
+        return Emitted(right.text.replace(start, copies + start), right.plan, right.schedule)
 
     f = fresh(emit=copying)
     given, (q, k, v) = values(), inputs()
@@ -204,7 +204,7 @@ def parameters_used_otherwise() -> dict[str, Any]:
 
     def other(request: Request) -> Emitted:
         right = emitted(request)
-        source = right.source.replace('"W",', "").replace("(temperature, W,", "(temperature * 2.0, W,")
+        source = right.text.replace('"W",', "").replace("(temperature, W,", "(temperature * 2.0, W,")
         return Emitted(source, right.plan, right.schedule)
 
     f, given, (q, k, v) = fresh(emit=other), values(w=5), inputs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import torch
 
 import attngen as ag
 from attngen.runtime import triton_way
+from attngen.runtime.cache import Cache
 from attngen.runtime.request import Request
 from attngen.runtime.triton_way import TritonWay
 from tests.runtime.sample import SampleSpec, attention, emitted
@@ -72,3 +74,36 @@ def test_sources_are_emitted_once_for_each_request() -> None:
     for _ in range(2):
         f(q, k, v, slopes=torch.rand(4), W=5, temperature=1.0)
     assert len(seen) == 1 and os.environ["TRITON_INTERPRET"] == "1"
+
+
+def test_a_kept_source_is_not_rendered_again(tmp_path: Path) -> None:
+    """By another process too; what the origin says stands in the text, so another origin is another source."""
+    rendered: list[str] = []
+
+    def keep(origin: str, text: str = "N = 1\n") -> str:
+        variant = attention(SampleSpec(captured={"doc": torch.zeros(4, dtype=torch.int32)}), Cache(tmp_path)).variant
+        request = Request("bf16", "h100", False)
+        made = replace(emitted(request), source=lambda: rendered.append(origin) or text, origin=origin)  # type: ignore[func-returns-value]
+        return variant.keep(request, made).source
+
+    assert [keep("a"), keep("a"), keep("b")] == ["N = 1\n"] * 3
+    assert rendered == ["a", "b"]
+    assert keep("", "N = 2\n") == "N = 2\n" and keep("", "N = 3\n") == "N = 3\n", (
+        "a caller's own text is taken as it is"
+    )
+    assert keep("a") == "N = 1\n" and rendered == ["a", "b", "", ""]
+    for file in (tmp_path / "sources").iterdir():
+        file.write_text("damaged")
+    assert keep("a") == "N = 1\n" and rendered[-1] == "a"
+
+
+def test_the_words_of_a_header_are_part_of_what_a_source_is_kept_by() -> None:
+    one, other = (ag.AttentionSpec("kept", 2, 16, mask=ag.causal(), doc=doc) for doc in ("This.", "That."))
+    made = [ag.generate(spec, "avx2", dtype="fp32") for spec in (one, other)]
+    assert "That." in made[1].text and made[0].origin != made[1].origin
+    q, k, v = (torch.randn(1, 2, 9, 16) for _ in range(3))
+    for spec in (one, other):
+        attend = ag.compile(spec, backend="cpu")
+        attend(q, k, v)
+        (loaded,) = attend.loaded.values()
+        assert spec.doc in loaded.stored.source

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from attngen.emit.cpu.comment import comment
 from attngen.emit.cpu.decode import decode_view, vector_offset
@@ -34,22 +36,26 @@ SHORT = 12
 
 @dataclass(frozen=True, slots=True)
 class CpuSource:
-    """A C++ file and what its caller has to know."""
+    """A C++ file, rendered when it is asked for, and what its caller has to know."""
 
-    text: str
+    render: Callable[[], str]
     interface: Interface
 
 
 def emit_cpu(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: Origin) -> CpuSource:
     """The whole source. Pure: the same values give the same text."""
     view, interface = make_view(graph, schedule, plan, origin)
+    return CpuSource(partial(_rendered, view, interface, plan), interface)
+
+
+def _rendered(view: View, interface: Interface, plan: CpuPlan) -> str:
     template = environment("cpu").get_template("decode.cpp.j2" if plan.decode else "forward.cpp.j2")
     bare = template.render(view=view)
     vectors = "\n".join([view.row_values, view.score, view.keep, view.key_values if plan.decode else ""])
     dtypes = {plan.dtype} | {field.ref.dtype for field in interface.fields if field.ref is not None}
     helpers = value_texts(dtypes, plan.dtype == "fp64", plan.dtype) + helper_texts(bare, plan, vectors=vectors)
     structs = tuple(name for name in ("bf16", "fp16") if name in dtypes)
-    return CpuSource(template.render(view=dataclasses.replace(view, helpers=helpers, structs=structs)), interface)
+    return template.render(view=dataclasses.replace(view, helpers=helpers, structs=structs))
 
 
 def make_view(graph: AttentionGraph, schedule: Schedule, plan: CpuPlan, origin: Origin) -> tuple[View, Interface]:

@@ -48,6 +48,7 @@ def _forward(
     """``rows`` that there are, where that is known; ``pinned``: those of a tile, by the spec."""
     lanes = lanes_of(problem.dtype, target)
     block_n = fixed.get("block_n", problem.blocks.kv if problem.blocks is not None else None)
+    runs = keys_in_runs(problem, target)
     few = pinned is not None or "block_m" in fixed or (rows is not None and rows < 2 * lanes)
     for micro_m, micro_n, micro_d in _micro_tiles(target, block_n, fixed):
         if micro_m == 1 and not few and "micro_m" not in fixed:
@@ -58,7 +59,6 @@ def _forward(
             block_ms = (fixed["block_m"],)
         elif pinned is not None:
             block_ms = (pinned if pack == 1 else _up(pinned, step),)
-        runs = in_runs(problem.definition.mask, problem.definition.params)
         if runs:  # more rows share key tiles as several query tiles
             block_ms = block_ms[:2]
         block_ns = (block_n,) if block_n is not None else _block_ns(micro_n, runs)
@@ -83,6 +83,14 @@ def _forward(
                     split_keys=fixed.get("split_keys", 0),
                     prefetch=fixed.get("prefetch", 0),
                 )
+
+
+def keys_in_runs(problem: Problem, target: CpuTarget) -> bool:
+    """Whether the tiles that the mask keeps follow each other: those of the smallest size that plans often have, so
+    that the schedule which tells is seldom made for nothing."""
+    micro_m, micro_n = MICRO[32 if target.registers >= 32 else 16][0]
+    rows, keys = micro_m * lanes_of(problem.dtype, target), grain_of(micro_n, 2 * micro_n)
+    return in_runs(problem.definition.mask, problem.definition.params, rows, keys)
 
 
 def lanes_of(dtype: str, target: CpuTarget) -> int:

@@ -11,9 +11,6 @@ from attngen.planner.cpu.plan import CpuPlan
 from attngen.tiling.build import build_schedule
 from attngen.tiling.schedule import Schedule
 
-_ROWS, _KEYS = 16, 4
-"""Of the tiles that are looked at: as fine as any that a plan has."""
-
 
 def grain_of(micro_n: int, block_n: int) -> int:
     """Keys that a loop begins and ends at multiples of: a micro-tile, or two where that is odd; else a whole tile.
@@ -25,9 +22,9 @@ def grain_of(micro_n: int, block_n: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def in_runs(mask: Expr, params: tuple[Param, ...]) -> bool:
-    """Whether the tiles that a mask keeps follow each other."""
-    return has_runs(build_schedule(simplify(mask), q_tile=_ROWS, kv_tile=_KEYS, params=params))
+def in_runs(mask: Expr, params: tuple[Param, ...], rows: int, keys: int) -> bool:
+    """Whether the tiles of this size that a mask keeps follow each other."""
+    return has_runs(build_schedule(simplify(mask), q_tile=rows, kv_tile=keys, params=params))
 
 
 def has_runs(schedule: Schedule) -> bool:

@@ -69,8 +69,8 @@ class NativeWay:
         try:
             emitted = variant.emit(request)
             assert emitted.interface is not None, "the pipeline answers a CPU's request with an interface"
-            stored = cache.put(variant.identity(request, emitted.plan), emitted.source, suffix=".cpp")
-            built = library(cache, emitted.source, compiler, self.cpu, variant.name, sanitize=sanitize)
+            stored = variant.keep(request, emitted, suffix=".cpp")
+            built = library(cache, stored.source, compiler, self.cpu, variant.name, sanitize=sanitize)
         finally:
             beside.join()
         threads = pool(cache, compiler, self.cpu, sanitize=sanitize)
