@@ -98,5 +98,9 @@ SCORES: Mapping[str, Callable[[int, int], Any]] = {
 }
 
 
+PER_HEAD = {"window_per_head", "callable_table", "alibi_slopes", "relative_bias", "t5_bias", "bias", "decay"}
+"""What has values for each of four heads."""
+
+
 def spec(mask: Any = None, score: Any = None, *, heads: tuple[int, int] = (4, 2), dim: Any = 16, **more: Any) -> Any:
     return ag.AttentionSpec("variant", heads=heads, head_dim=dim, mask=mask, score=score, **more)
