@@ -24,8 +24,8 @@ class Request:
 class Emitted:
     """What the pipeline answers to a request. ``interface``: how native code is called; None for Triton.
 
-    ``source``: the text, or what renders it, for an earlier process may have kept it. That is looked for only where
-    ``origin`` is given: the words in the text that neither spec, request nor plan decide.
+    ``source``: the text, or what renders it, for an earlier process may have stored that of native code. It is looked
+    for only where ``origin`` is given: the words in the text that neither spec, request nor plan decide.
     """
 
     source: str | Callable[[], str]

@@ -53,7 +53,8 @@ class TritonWay:
                 repair()
                 emitted = variant.emit(request)
                 plan = asdict(emitted.plan) if is_dataclass(emitted.plan) else {}
-                stored = variant.keep(request, emitted, {"plan": plan})
+                identity = variant.identity(request, emitted.plan)
+                stored = variant.store().put(identity, emitted.text, {"plan": plan})
                 found = variant.loaded[request] = Loaded(emitted, stored, load(stored.source, stored.path))
             return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from attngen.language.definition import Definition
-from attngen.runtime.cache import Cache, Stored, default_root, shared_cache
+from attngen.runtime.cache import Cache, default_root, shared_cache
 from attngen.runtime.kept import Kept
 from attngen.runtime.request import Emitted, Request
 from attngen.runtime.tensors import Sizes
@@ -59,14 +59,6 @@ class Variant:
             "plan": repr(plan),
             "request": f"{request.dtype} {request.target} {'decode' if request.decode else 'prefill'}",
         }
-
-    def keep(
-        self, request: Request, emitted: Emitted, metadata: Mapping[str, Any] | None = None, *, suffix: str = ".py"
-    ) -> Stored:
-        """The source in the store: what an earlier process kept there, else rendered now."""
-        identity, store = {**self.identity(request, emitted.plan), "origin": emitted.origin}, self.store()
-        found = store.get(identity) if emitted.origin else None
-        return found or store.put(identity, emitted.text, metadata, suffix=suffix)
 
     def tile_lists(self, loaded: object, emitted: Emitted, call: Call) -> tuple[Any, ...]:
         """(offsets, split, indices) on the device of the call, made once while nothing changes."""

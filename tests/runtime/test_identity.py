@@ -13,6 +13,7 @@ import torch
 import attngen as ag
 from attngen.runtime import triton_way
 from attngen.runtime.cache import Cache
+from attngen.runtime.native.way import NativeWay
 from attngen.runtime.request import Request
 from attngen.runtime.triton_way import TritonWay
 from tests.runtime.sample import SampleSpec, attention, emitted
@@ -76,25 +77,34 @@ def test_sources_are_emitted_once_for_each_request() -> None:
     assert len(seen) == 1 and os.environ["TRITON_INTERPRET"] == "1"
 
 
-def test_a_kept_source_is_not_rendered_again(tmp_path: Path) -> None:
-    """By another process too; what the origin says stands in the text, so another origin is another source."""
+def test_a_stored_native_text_is_not_rendered_again(tmp_path: Path) -> None:
+    """By another process too; what the origin says stands in the text, so another origin is another text."""
     rendered: list[str] = []
 
-    def keep(origin: str, text: str = "N = 1\n") -> str:
+    def keep(origin: str, text: str = "int n = 1;") -> str:
         variant = attention(SampleSpec(captured={"doc": torch.zeros(4, dtype=torch.int32)}), Cache(tmp_path)).variant
-        request = Request("bf16", "h100", False)
-        made = replace(emitted(request), source=lambda: rendered.append(origin) or text, origin=origin)  # type: ignore[func-returns-value]
-        return variant.keep(request, made).source
+        request = Request("bf16", "avx2", False)
 
-    assert [keep("a"), keep("a"), keep("b")] == ["N = 1\n"] * 3
+        def render() -> str:
+            rendered.append(origin)
+            return text
+
+        return NativeWay(variant)._kept(request, replace(emitted(request), source=render, origin=origin)).source
+
+    assert [keep("a"), keep("a"), keep("b")] == ["int n = 1;"] * 3
     assert rendered == ["a", "b"]
-    assert keep("", "N = 2\n") == "N = 2\n" and keep("", "N = 3\n") == "N = 3\n", (
-        "a caller's own text is taken as it is"
-    )
-    assert keep("a") == "N = 1\n" and rendered == ["a", "b", "", ""]
+    assert [keep("", f"int n = {n};") for n in (2, 3)] == ["int n = 2;", "int n = 3;"], "a caller's own text"
+    assert keep("a") == "int n = 1;" and rendered == ["a", "b", "", ""]
     for file in (tmp_path / "sources").iterdir():
         file.write_text("damaged")
-    assert keep("a") == "N = 1\n" and rendered[-1] == "a"
+    assert keep("a") == "int n = 1;" and rendered[-1] == "a"
+
+
+def test_a_triton_source_is_what_this_process_emitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is executed: a store is data, and nothing of it is."""
+    monkeypatch.setattr(Cache, "get", lambda *_: pytest.fail("read from the store"))
+    attend = ag.compile(ag.AttentionSpec("emitted", 1, 16), backend="triton")
+    attend(*(torch.randn(1, 1, 5, 16) for _ in range(3)))
 
 
 def test_the_words_of_a_header_are_part_of_what_a_source_is_kept_by() -> None:

@@ -69,13 +69,20 @@ class NativeWay:
         try:
             emitted = variant.emit(request)
             assert emitted.interface is not None, "the pipeline answers a CPU's request with an interface"
-            stored = variant.keep(request, emitted, suffix=".cpp")
+            stored = self._kept(request, emitted)
             built = library(cache, stored.source, compiler, self.cpu, variant.name, sanitize=sanitize)
         finally:
             beside.join()
         threads = pool(cache, compiler, self.cpu, sanitize=sanitize)
         run = runner(load_library(built.path), emitted.interface, threads)
         return Loaded(emitted, stored, emitted.interface, run, compiler, built.seconds)
+
+    def _kept(self, request: Request, emitted: Emitted) -> Stored:
+        """The text that an earlier process stored, else rendered now: it is as trusted as the library made of it."""
+        identity = {**self.variant.identity(request, emitted.plan), "origin": emitted.origin}
+        store = self.variant.store()
+        found = store.get(identity) if emitted.origin else None
+        return found or store.put(identity, emitted.text, suffix=".cpp")
 
     def run(self, call: Call, record: bool) -> Callable[..., Any] | None:
         import torch
