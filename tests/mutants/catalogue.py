@@ -18,6 +18,7 @@ SELECTIONS = {
     "proofs": "tests/proofs -k loops",
     "planner": "tests/planner",
     "runtime": "tests/runtime --ignore=tests/runtime/native",
+    "identity": "tests/runtime/test_identity.py",
     "native calls": "tests/runtime/native/test_calls.py tests/runtime/native/test_emitted.py",
     "native pool": "tests/runtime/native/test_pool.py",
     "native store": "tests/runtime/native/test_store.py",
