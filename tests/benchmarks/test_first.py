@@ -24,6 +24,7 @@ def test_other_results_are_not_reported() -> None:
         first.table(OURS, other)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_sides_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uncompiled, FlexAttention computes the same with dense masks."""
     monkeypatch.setattr(first, "MASKS", ("prefix_lm",))

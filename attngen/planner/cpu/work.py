@@ -33,7 +33,7 @@ DECODED = (4096, 32768)
 """The same of keys, for few queries."""
 MOST_PAIRS = LENGTHS[-1] ** 2
 """Of a query and a key, whose mask is looked at one by one."""
-STRIP = 128
+STRIP = 64
 """Queries whose pairs are looked at together."""
 DOCUMENT = 256
 """Where the mask depends on tensors, whose values a compilation does not see: taken for causal documents so long."""
