@@ -105,6 +105,13 @@ def specs() -> dict[str, ag.AttentionSpec]:
     return made | scores
 
 
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """q, k, v, the same in every process."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, HEADS, N, DIM, generator=generator) for _ in range(3))
+    return q, k, v
+
+
 def own_arithmetic(spec: ag.AttentionSpec) -> str:
     """Costly operations for each pair: in the score always, in the mask on partial tiles."""
     graph = generate(spec, detect(None).arch, dtype="fp32").graph
@@ -124,8 +131,7 @@ def own_arithmetic(spec: ag.AttentionSpec) -> str:
 
 def rows(names: list[str], rounds: int) -> list[Row]:
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(1, HEADS, N, DIM, generator=generator) for _ in range(3))
+    q, k, v = inputs()
     chosen = {name: spec for name, spec in specs().items() if name == "causal" or not names or name in names}
     calls, counts = {}, {}
     for name, spec in chosen.items():

@@ -22,7 +22,7 @@ import torch
 
 import attngen as ag
 from attngen.runtime.native.isa import detect
-from benchmarks.callables import DIM, HEADS, PAGE, N, the_masks, the_mods
+from benchmarks.callables import DIM, HEADS, PAGE, N, inputs, the_masks, the_mods
 from benchmarks.timing import geometric_mean, load
 from tests.support.marks import write_part
 
@@ -56,23 +56,19 @@ def first_results(side: str) -> dict[str, tuple[float, float]]:
     """Each variant once, in this process: seconds, and the size of the result."""
     masks, mods = the_masks(), the_mods()
     variants = {name: (masks[name], None) for name in MASKS} | {name: (masks["causal"], mods[name]) for name in SCORES}
-    generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(1, HEADS, N, DIM, generator=generator) for _ in range(3))
-    way = {"ours": _ours, "flex": _flex}[side]()
+    qkv = inputs()
+    way = _flex() if side == "flex" else _ours
     made = {}
     for name, (mask, score) in variants.items():
         start = time.perf_counter()
-        result = way(name, mask, score, q, k, v)
+        result = way(name, mask, score, *qkv)
         made[name] = time.perf_counter() - start, result.abs().mean().item()
     return made
 
 
-def _ours() -> Callable[..., torch.Tensor]:
-    def compute(name: str, mask: object, score: object, *qkv: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = ag.compile(ag.AttentionSpec(name, HEADS, DIM, mask=mask, score=score))(*qkv)
-        return result
-
-    return compute
+def _ours(name: str, mask: object, score: object, *qkv: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = ag.compile(ag.AttentionSpec(name, HEADS, DIM, mask=mask, score=score))(*qkv)
+    return result
 
 
 def _flex() -> Callable[..., torch.Tensor]:

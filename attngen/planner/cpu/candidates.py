@@ -88,7 +88,7 @@ def _forward(
 def keys_in_runs(problem: Problem, target: CpuTarget) -> bool:
     """Whether the tiles that the mask keeps follow each other: those of the smallest size that plans often have, so
     that the schedule which tells is seldom made for nothing."""
-    micro_m, micro_n = MICRO[32 if target.registers >= 32 else 16][0]
+    micro_m, micro_n = _measured(target)[0]
     rows, keys = micro_m * lanes_of(problem.dtype, target), grain_of(micro_n, 2 * micro_n)
     return in_runs(problem.definition.mask, problem.definition.params, rows, keys)
 
@@ -133,9 +133,14 @@ def _block_ns(micro_n: int, runs: bool) -> tuple[int, ...]:
     return tuple(size for size in sizes if size <= MOST_KEYS) or sizes[:1]
 
 
+def _measured(target: CpuTarget) -> tuple[tuple[int, int], ...]:
+    """(micro_m, micro_n) worth trying, the usual one first."""
+    return MICRO[32 if target.registers >= 32 else 16]
+
+
 def _micro_tiles(target: CpuTarget, block_n: int | None, fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
     """(micro_m, micro_n, micro_d): columns of the output come as many at once as keys do, where keys are free."""
-    known = MICRO[32 if target.registers >= 32 else 16]
+    known = _measured(target)
     widest: dict[int, int] = {}
     for micro_m, micro_n in known:
         widest[micro_m] = max(micro_n, widest.get(micro_m, 0))
